@@ -1,0 +1,14 @@
+//! The rules, pure: no I/O, no clock, no framework.
+
+pub mod digest;
+pub mod facts;
+pub mod findings;
+pub mod history;
+pub mod identity;
+pub mod json;
+pub mod kind;
+pub mod pack_version;
+pub mod record;
+pub mod sequence;
+pub mod time;
+pub mod world;

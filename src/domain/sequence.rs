@@ -1,0 +1,471 @@
+//! Operation sequences: epochs, revision chains, their gaps, forks and broken links.
+//!
+//! A sequence is all results of one execution name. Executions are deleted and made again under the
+//! same name, so a sequence falls into epochs, one for each execution that lived. Names are not
+//! identities, and revisions start over with each epoch.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::findings::{Finding, Severity, Subject, rewrite};
+use super::identity::NaturalKey;
+use super::kind;
+use super::world::{Object, Reader, lookup_namespaces, result_facts};
+
+/// The epoch of results whose epoch no rule tells.
+pub const UNKNOWN_EPOCH: &str = "unknown";
+
+/// How whole a chain is, worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ChainStatus {
+    /// Every revision from the first to the head is known.
+    Complete,
+    /// The first revisions are missing: the server came late.
+    StartedLate,
+    /// Revisions between known ones are missing.
+    Incomplete,
+    /// A reference cannot be true.
+    Broken,
+    /// Two results claim one place.
+    Forked,
+    /// A result was rewritten after it was sealed.
+    Conflicted,
+}
+
+/// A stretch of revisions that were never seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Which end of the chain it is at.
+    pub kind: GapKind,
+    /// The first missing revision.
+    pub from: i64,
+    /// The last missing revision.
+    pub to: i64,
+}
+
+/// The kinds of gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum GapKind {
+    /// Between seen revisions.
+    Hole,
+    /// Below the lowest seen revision.
+    BeforeFirstSeen,
+}
+
+/// Results that claim one place in a chain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fork {
+    /// The lowest revision of the members.
+    pub revision: i64,
+    /// Identities of the members (uid, or object key), sorted.
+    pub members: Vec<String>,
+}
+
+/// A place in a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowRef {
+    /// The revision.
+    pub revision: i64,
+    /// The identity of the result (uid, or object key).
+    pub ident: String,
+}
+
+/// One result at one revision. A result that was patched in place has a row for each revision it carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The revision; 0 where the result has none.
+    pub revision: i64,
+    /// The result's row in the store.
+    pub object: i64,
+    /// The identity of the result (uid, or object key).
+    pub ident: String,
+    /// The index of the version that gives this revision's content.
+    pub version: usize,
+    /// First effective time of the result, microseconds.
+    pub first_at: i64,
+    /// It exists.
+    pub live: bool,
+    /// It is labelled as superseded.
+    pub superseded: bool,
+}
+
+/// One epoch: the chain of one execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Epoch {
+    /// Its stable identity: the execution's uid where known.
+    pub uid: String,
+    /// 1…, by age. May change as older epochs become known.
+    pub rank: i64,
+    /// The earliest birth of its results, microseconds.
+    pub born_at: i64,
+    /// The worst that holds.
+    pub status: ChainStatus,
+    /// The highest revision.
+    pub head: RowRef,
+    /// The highest live revision that is not superseded; newest epoch only.
+    pub active: Option<RowRef>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+    /// Where it forks.
+    pub forks: Vec<Fork>,
+    /// Rows whose reference cannot be true.
+    pub broken: Vec<RowRef>,
+    /// The rows by revision.
+    pub rows: Vec<Row>,
+}
+
+/// A derived sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sequence {
+    /// The epochs by rank.
+    pub epochs: Vec<Epoch>,
+    /// The findings about the sequence, its epochs and its results' place in it.
+    pub findings: Vec<Finding>,
+}
+
+/// Derives the sequence `key` from the results that joined it.
+pub fn derive(reader: &Reader, key: &NaturalKey) -> Sequence {
+    let results: Vec<&Object> = reader
+        .members(key)
+        .into_iter()
+        .filter(|object| object.key.kind == kind::RESULT && object.sequence_name().0 == key.name)
+        .collect();
+    if results.is_empty() {
+        return Sequence::default();
+    }
+    let mut chain = Chain::new(reader, key, &results);
+    chain.assign_epochs();
+    let epochs = chain.epochs();
+    let findings = chain.findings(&epochs);
+    Sequence { epochs, findings }
+}
+
+struct Member<'a> {
+    object: &'a Object,
+    rows: Vec<MemberRow<'a>>,
+    epoch: Option<String>,
+}
+
+struct MemberRow<'a> {
+    row: Row,
+    spec: Digest,
+    target: Option<Target<'a>>,
+}
+
+/// What `previousRevisionRef` leads to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Target<'a> {
+    /// Another result of the sequence, by its position.
+    Member(usize),
+    /// A result outside of the sequence.
+    Stranger(i64),
+    /// A name that was never seen.
+    Placeholder(&'a str),
+}
+
+impl Member<'_> {
+    fn min_revision(&self) -> i64 {
+        self.rows.iter().map(|row| row.row.revision).min().unwrap_or(0)
+    }
+}
+
+struct Chain<'a, 'r> {
+    reader: &'r Reader<'a>,
+    key: &'r NaturalKey,
+    members: Vec<Member<'a>>,
+}
+
+impl<'a, 'r> Chain<'a, 'r> {
+    fn new(reader: &'r Reader<'a>, key: &'r NaturalKey, results: &[&'a Object]) -> Self {
+        let positions: HashMap<i64, usize> = results.iter().enumerate().map(|(i, o)| (o.id, i)).collect();
+        let members = results
+            .iter()
+            .map(|object| Member { object, rows: rows(reader, &positions, object), epoch: None })
+            .collect();
+        Self { reader, key, members }
+    }
+
+    /// Gives every member its epoch. Rules that lean on another member only ever lean on one with a
+    /// lower revision, so going up by revision finds their answer ready.
+    fn assign_epochs(&mut self) {
+        let mut order: Vec<usize> = (0..self.members.len()).collect();
+        order.sort_by_key(|i| self.members[*i].min_revision());
+        for i in order {
+            self.members[i].epoch = Some(self.epoch_of(i));
+        }
+    }
+
+    fn epoch_of(&self, i: usize) -> String {
+        let member = &self.members[i];
+        let object = member.object;
+        if let Some(owner) = object.history.owner() {
+            return owner.uid.clone();
+        }
+        if let Some(epoch) = self.epoch_of_predecessor(member) {
+            return epoch;
+        }
+        let namespaces = lookup_namespaces(object);
+        if let Some(execution) = self.reader.resolve_alive(kind::EXECUTION, &namespaces, &self.key.name, object.birth())
+        {
+            return execution.ident();
+        }
+        if member.min_revision() == 1 {
+            return object.ident();
+        }
+        self.epoch_of_elder(i).unwrap_or_else(|| UNKNOWN_EPOCH.to_owned())
+    }
+
+    fn epoch_of_predecessor(&self, member: &Member) -> Option<String> {
+        let lowest = member.rows.iter().min_by_key(|row| row.row.revision)?;
+        let Some(Target::Member(j)) = lowest.target else {
+            return None;
+        };
+        let target = &self.members[j];
+        (target.min_revision() < member.min_revision()).then(|| target.epoch.clone()).flatten()
+    }
+
+    fn epoch_of_elder(&self, i: usize) -> Option<String> {
+        let member = &self.members[i];
+        self.members
+            .iter()
+            .filter(|other| {
+                other.object.birth() < member.object.birth() && other.min_revision() < member.min_revision()
+            })
+            .max_by_key(|other| (other.object.birth(), other.min_revision(), other.object.ident()))
+            .and_then(|other| other.epoch.clone())
+    }
+
+    fn epochs(&self) -> Vec<Epoch> {
+        let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (i, member) in self.members.iter().enumerate() {
+            groups.entry(member.epoch.as_deref().unwrap_or(UNKNOWN_EPOCH)).or_default().push(i);
+        }
+        let mut ordered: Vec<(&str, Vec<usize>)> = groups.into_iter().collect();
+        ordered.sort_by_key(|(uid, members)| (self.age(members), *uid));
+        let newest = ordered.len();
+        ordered.iter().enumerate().map(|(i, (uid, members))| self.epoch(uid, i + 1, i + 1 == newest, members)).collect()
+    }
+
+    fn age(&self, members: &[usize]) -> i64 {
+        members.iter().map(|i| self.members[*i].object.birth()).min().unwrap_or(0)
+    }
+
+    fn epoch(&self, uid: &str, rank: usize, is_newest: bool, members: &[usize]) -> Epoch {
+        let mut rows: Vec<(usize, &MemberRow)> =
+            members.iter().flat_map(|i| self.members[*i].rows.iter().map(move |row| (*i, row))).collect();
+        rows.sort_by(|(_, a), (_, b)| place(&a.row).cmp(&place(&b.row)));
+        let revisions: BTreeSet<i64> = rows.iter().map(|(_, row)| row.row.revision).collect();
+        let gaps = self.gaps(uid, &revisions, &rows);
+        let forks = forks(&rows);
+        let broken: Vec<RowRef> = rows
+            .iter()
+            .filter(|(i, row)| self.is_broken(uid, *i, row, &revisions))
+            .map(|(_, row)| row_ref(&row.row))
+            .collect();
+        let has_hole = gaps.iter().any(|gap| gap.kind == GapKind::Hole);
+        let status = if members.iter().any(|i| self.is_conflicted(*i)) {
+            ChainStatus::Conflicted
+        } else if !forks.is_empty() {
+            ChainStatus::Forked
+        } else if !broken.is_empty() {
+            ChainStatus::Broken
+        } else if has_hole {
+            ChainStatus::Incomplete
+        } else if gaps.is_empty() {
+            ChainStatus::Complete
+        } else {
+            ChainStatus::StartedLate
+        };
+        let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row.row.clone()).collect();
+        Epoch {
+            uid: uid.to_owned(),
+            born_at: self.age(members),
+            rank: i64::try_from(rank).unwrap_or(i64::MAX),
+            status,
+            head: rows.last().map(row_ref).unwrap_or(RowRef { revision: 0, ident: String::new() }),
+            active: rows.iter().rev().find(|row| is_newest && row.live && !row.superseded).map(row_ref),
+            gaps,
+            forks,
+            broken,
+            rows,
+        }
+    }
+
+    fn is_conflicted(&self, i: usize) -> bool {
+        rewrite(self.members[i].object) == Some(Severity::Error)
+    }
+
+    fn gaps(&self, uid: &str, revisions: &BTreeSet<i64>, rows: &[(usize, &MemberRow)]) -> Vec<Gap> {
+        let seen: Vec<i64> = revisions.range(1..).copied().collect();
+        let Some(&lowest) = seen.first() else {
+            return Vec::new();
+        };
+        let continues_another = rows.iter().filter(|(_, row)| row.row.revision == lowest).any(
+            |(_, row)| matches!(row.target, Some(Target::Member(j)) if self.members[j].epoch.as_deref() != Some(uid)),
+        );
+        let before =
+            (lowest > 1 && !continues_another).then(|| Gap { kind: GapKind::BeforeFirstSeen, from: 1, to: lowest - 1 });
+        let holes = seen.windows(2).filter(|pair| pair[1] > pair[0] + 1).map(|pair| Gap {
+            kind: GapKind::Hole,
+            from: pair[0] + 1,
+            to: pair[1] - 1,
+        });
+        before.into_iter().chain(holes).collect()
+    }
+
+    /// A reference that cannot be true: to itself, to no lower revision of its sequence, or past a
+    /// predecessor that is known.
+    fn is_broken(&self, epoch: &str, i: usize, row: &MemberRow, revisions: &BTreeSet<i64>) -> bool {
+        let Some(target) = row.target else {
+            return false;
+        };
+        let before = row.row.revision - 1;
+        let mut carries_predecessor = false;
+        if let Target::Member(j) = target {
+            let other = &self.members[j];
+            let is_lower = other.rows.iter().any(|r| r.row.revision < row.row.revision);
+            if j == i || !is_lower {
+                return true;
+            }
+            carries_predecessor =
+                other.epoch.as_deref() == Some(epoch) && other.rows.iter().any(|r| r.row.revision == before);
+        }
+        revisions.contains(&before) && !carries_predecessor
+    }
+
+    fn findings(&self, epochs: &[Epoch]) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = epochs.iter().flat_map(|epoch| epoch_findings(self.key, epoch)).collect();
+        let active: Vec<RowRef> = epochs
+            .iter()
+            .flat_map(|epoch| &epoch.rows)
+            .filter(|row| row.live && !row.superseded)
+            .map(row_ref)
+            .collect();
+        if active.len() > 1 {
+            findings.push(
+                Finding::new("TWO_ACTIVES", Severity::Warning, Subject::Sequence(self.key.clone()))
+                    .with("results", &active),
+            );
+        }
+        let orphans = self.members.iter().filter(|member| self.is_orphan(member.object));
+        findings.extend(orphans.map(|m| Finding::new("ORPHAN_RESULT", Severity::Info, Subject::object(m.object))));
+        findings
+    }
+
+    /// Whether the execution of a result was never seen.
+    fn is_orphan(&self, object: &Object) -> bool {
+        if let Some(owner) = object.history.owner() {
+            let key = NaturalKey::new(kind::EXECUTION, &object.key.namespace, &owner.name);
+            return !self.reader.group(&key).iter().any(|e| e.uid.as_deref() == Some(owner.uid.as_str()));
+        }
+        let (name, is_named) = object.sequence_name();
+        let namespaces = lookup_namespaces(object);
+        !is_named || self.reader.resolve(kind::EXECUTION, &namespaces, name, object.birth()).is_none()
+    }
+}
+
+/// The order of a chain. Ties go to what was seen later, then to the uid: a label must not move the head.
+fn place(row: &Row) -> (i64, i64, &str) {
+    (row.revision, row.first_at, &row.ident)
+}
+
+fn row_ref(row: &Row) -> RowRef {
+    RowRef { revision: row.revision, ident: row.ident.clone() }
+}
+
+fn rows<'a>(reader: &Reader<'a>, positions: &HashMap<i64, usize>, object: &'a Object) -> Vec<MemberRow<'a>> {
+    let mut rows: BTreeMap<i64, MemberRow> = BTreeMap::new();
+    let versions = &object.history.versions;
+    for (i, version) in versions.iter().enumerate() {
+        let Some(facts) = result_facts(version) else {
+            continue;
+        };
+        let row = Row {
+            revision: facts.revision,
+            object: object.id,
+            ident: object.ident(),
+            version: i,
+            first_at: object.history.first_at(),
+            live: i + 1 == versions.len() && object.history.is_live(),
+            superseded: facts.superseded,
+        };
+        rows.insert(facts.revision, MemberRow { row, spec: version.content.spec, target: None });
+    }
+    let mut rows: Vec<MemberRow> = rows.into_values().collect();
+    for row in &mut rows {
+        row.target = target(reader, positions, object, row);
+    }
+    rows
+}
+
+fn target<'a>(
+    reader: &Reader<'a>,
+    positions: &HashMap<i64, usize>,
+    object: &'a Object,
+    row: &MemberRow,
+) -> Option<Target<'a>> {
+    let versions = &object.history.versions;
+    let name = result_facts(&versions[row.row.version])?.previous.as_deref()?;
+    let first = versions.iter().position(|v| result_facts(v).is_some_and(|f| f.revision == row.row.revision))?;
+    let at = if first == 0 { object.birth() } else { versions[first].from };
+    let namespace = std::slice::from_ref(&object.key.namespace);
+    Some(match reader.resolve(kind::RESULT, namespace, name, at) {
+        None => Target::Placeholder(name),
+        Some(found) => positions.get(&found.id).map_or(Target::Stranger(found.id), |i| Target::Member(*i)),
+    })
+}
+
+/// Collisions at one revision, and children of one predecessor. Equal revision and spec is a
+/// duplicate and no fork.
+fn forks(rows: &[(usize, &MemberRow)]) -> Vec<Fork> {
+    let mut groups: Vec<Vec<&MemberRow>> = Vec::new();
+    for revision in rows.iter().map(|(_, row)| row.row.revision).collect::<BTreeSet<_>>() {
+        groups.push(rows.iter().filter(|(_, r)| r.row.revision == revision).map(|(_, r)| *r).collect());
+    }
+    let mut children: BTreeMap<Target, Vec<&MemberRow>> = BTreeMap::new();
+    for (_, row) in rows {
+        if let Some(target) = row.target {
+            children.entry(target).or_default().push(row);
+        }
+    }
+    groups.extend(children.into_values());
+    let mut forks: BTreeMap<Vec<String>, i64> = BTreeMap::new();
+    for (members, revision) in groups.iter().filter_map(|group| fork(group)) {
+        forks.entry(members).and_modify(|lowest| *lowest = revision.min(*lowest)).or_insert(revision);
+    }
+    let mut forks: Vec<Fork> = forks.into_iter().map(|(members, revision)| Fork { revision, members }).collect();
+    forks.sort();
+    forks
+}
+
+fn fork(group: &[&MemberRow]) -> Option<(Vec<String>, i64)> {
+    let first = group.first()?;
+    let differs = group.iter().any(|row| (row.row.revision, row.spec) != (first.row.revision, first.spec));
+    let members: BTreeSet<String> = group.iter().map(|row| row.row.ident.clone()).collect();
+    let revision = group.iter().map(|row| row.row.revision).min()?;
+    (differs && members.len() > 1).then(|| (members.into_iter().collect(), revision))
+}
+
+fn epoch_findings(key: &NaturalKey, epoch: &Epoch) -> Vec<Finding> {
+    let subject = || Subject::Epoch(key.clone(), epoch.uid.clone());
+    let of_kind = |kind| -> Vec<&Gap> { epoch.gaps.iter().filter(|gap| gap.kind == kind).collect() };
+    let (holes, before) = (of_kind(GapKind::Hole), of_kind(GapKind::BeforeFirstSeen));
+    let mut findings = Vec::new();
+    if !holes.is_empty() {
+        findings.push(Finding::new("REVISION_GAP", Severity::Warning, subject()).with("gaps", &holes));
+    }
+    if !before.is_empty() {
+        findings.push(Finding::new("STARTED_LATE", Severity::Info, subject()).with("gaps", &before));
+    }
+    if !epoch.forks.is_empty() {
+        findings.push(Finding::new("REVISION_FORK", Severity::Error, subject()).with("forks", &epoch.forks));
+    }
+    if !epoch.broken.is_empty() {
+        findings.push(Finding::new("BROKEN_LINK", Severity::Warning, subject()).with("results", &epoch.broken));
+    }
+    findings
+}

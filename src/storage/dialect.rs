@@ -1,0 +1,103 @@
+//! One text for two databases.
+//!
+//! Statements are written once. Lists of keys and rows travel as one JSON parameter, so that a
+//! statement has one text whatever their number, and costs one hand-off to the database however many
+//! rows it touches. Two placeholders stand for what the databases spell differently:
+//!
+//! * `{ints $2}`: the integers of a JSON array, as a sub-query;
+//! * `{rows $2: a int, b text, c bytes}`: the objects of a JSON array as rows; bytes travel as hex.
+
+/// The databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `SQLite`.
+    Sqlite,
+    /// Postgres.
+    Postgres,
+}
+
+/// Expands the placeholders of a statement.
+#[must_use]
+pub fn expand(text: &str, dialect: Dialect) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        let (before, after) = rest.split_at(start);
+        let Some(end) = after.find('}') else { break };
+        out.push_str(before);
+        out.push_str(&placeholder(&after[1..end], dialect));
+        rest = &after[end + 1..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn placeholder(inner: &str, dialect: Dialect) -> String {
+    match inner.split_once(' ') {
+        Some(("ints", parameter)) => ints(parameter, dialect),
+        Some(("rows", spec)) => match spec.split_once(':') {
+            Some((parameter, columns)) => rows(parameter.trim(), columns, dialect),
+            None => format!("{{{inner}}}"),
+        },
+        _ => format!("{{{inner}}}"),
+    }
+}
+
+fn ints(parameter: &str, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("(SELECT value FROM json_each({parameter}))"),
+        Dialect::Postgres => {
+            format!("(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST({parameter} AS json)))")
+        }
+    }
+}
+
+fn rows(parameter: &str, columns: &str, dialect: Dialect) -> String {
+    let columns: Vec<(&str, &str)> = columns.split(',').filter_map(|column| column.trim().split_once(' ')).collect();
+    match dialect {
+        Dialect::Sqlite => {
+            let fields: Vec<String> = columns
+                .iter()
+                .map(|(name, kind)| match *kind {
+                    "bytes" => format!("unhex(value ->> '{name}') AS {name}"),
+                    _ => format!("value ->> '{name}' AS {name}"),
+                })
+                .collect();
+            format!("(SELECT {} FROM json_each({parameter}))", fields.join(", "))
+        }
+        Dialect::Postgres => {
+            let fields: Vec<String> = columns
+                .iter()
+                .map(|(name, kind)| match *kind {
+                    "bytes" => format!("decode({name}, 'hex') AS {name}"),
+                    _ => (*name).to_owned(),
+                })
+                .collect();
+            let types: Vec<String> = columns
+                .iter()
+                .map(|(name, kind)| format!("{name} {}", if *kind == "int" { "BIGINT" } else { "TEXT" }))
+                .collect();
+            format!(
+                "(SELECT {} FROM json_to_recordset(CAST({parameter} AS json)) AS t({}))",
+                fields.join(", "),
+                types.join(", ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_and_rows_are_spelled_for_each_database() {
+        let text = "SELECT 1 WHERE x IN {ints $1} AND EXISTS (SELECT 1 FROM {rows $2: a int, b bytes} r)";
+        assert_eq!(
+            expand(text, Dialect::Sqlite),
+            "SELECT 1 WHERE x IN (SELECT value FROM json_each($1)) AND EXISTS (SELECT 1 FROM \
+             (SELECT value ->> 'a' AS a, unhex(value ->> 'b') AS b FROM json_each($2)) r)"
+        );
+        assert!(expand(text, Dialect::Postgres).contains("AS t(a BIGINT, b TEXT)"));
+    }
+}

@@ -1,0 +1,255 @@
+//! The two drivers behind one interface: each method body is written once and expanded per driver.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+
+use super::dialect::Dialect;
+use super::error::StoreError;
+use super::sql::Statement;
+
+/// How long to wait for a connection before the database counts as away.
+const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long one statement may run on the reading side.
+const STATEMENT: Duration = Duration::from_secs(5);
+/// Readers beside the one writer.
+const READERS: u32 = 8;
+
+/// The connections to one database.
+#[derive(Debug, Clone)]
+pub(super) enum Pool {
+    /// One writer, so that writers queue here and not in the database; readers apart.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// A transaction.
+pub(super) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// A parameter of a statement.
+#[derive(Debug, Clone)]
+pub(super) enum Arg {
+    Int(i64),
+    OptInt(Option<i64>),
+    Text(String),
+    OptText(Option<String>),
+    Bytes(Vec<u8>),
+}
+
+impl From<i64> for Arg {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<Option<i64>> for Arg {
+    fn from(value: Option<i64>) -> Self {
+        Self::OptInt(value)
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Arg {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<Option<String>> for Arg {
+    fn from(value: Option<String>) -> Self {
+        Self::OptText(value)
+    }
+}
+
+impl From<Vec<u8>> for Arg {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+/// A JSON array parameter.
+pub(super) fn json(rows: &impl serde::Serialize) -> Arg {
+    Arg::Text(serde_json::to_string(rows).unwrap_or_default())
+}
+
+/// A row that both drivers can read.
+pub(super) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+macro_rules! bind {
+    ($query:expr, $args:expr) => {{
+        let mut query = $query;
+        for arg in $args {
+            query = match arg {
+                Arg::Int(value) => query.bind(*value),
+                Arg::OptInt(value) => query.bind(*value),
+                Arg::Text(value) => query.bind(value.clone()),
+                Arg::OptText(value) => query.bind(value.clone()),
+                Arg::Bytes(value) => query.bind(value.clone()),
+            };
+        }
+        query
+    }};
+}
+
+impl Pool {
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite { .. } => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Opens the database of a URL. A `SQLite` file is created.
+    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+        if url.starts_with("sqlite:") {
+            Self::open_sqlite(url).await
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Self::open_postgres(url).await
+        } else {
+            Err(StoreError::Url("a database URL begins with sqlite:// or postgres://".to_owned()))
+        }
+    }
+
+    async fn open_sqlite(url: &str) -> Result<Self, StoreError> {
+        let options =
+            SqliteConnectOptions::from_str(url).map_err(|_| StoreError::Url("not a valid sqlite:// URL".to_owned()))?;
+        let file: PathBuf = options.get_filename().to_owned();
+        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|e| StoreError::Url(format!("cannot make the folder: {e}")))?;
+        }
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // FULL: NORMAL loses acknowledged commits on power loss.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(256);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options.clone())
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(ACQUIRE)
+            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        let timeout = STATEMENT.as_millis().to_string();
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| StoreError::Url("not a valid postgres:// URL".to_owned()))?
+            .application_name("packtrail")
+            .options([("statement_timeout", timeout.as_str())])
+            .statement_cache_capacity(256);
+        let pool =
+            PgPoolOptions::new().max_connections(READERS + 2).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// Begins a writing transaction. On `SQLite` it takes the write lock at once, since a later
+    /// upgrade would fail instead of wait.
+    pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => {
+                let mut tx = pool.begin().await?;
+                // A batch may write more than a reader is given time for.
+                sqlx::query("SET LOCAL statement_timeout = '60s'").execute(&mut *tx).await?;
+                Tx::Postgres(tx)
+            }
+        })
+    }
+
+    /// Reads rows outside of any transaction.
+    pub(super) async fn rows<T: Row>(&self, statement: &'static Statement, args: &[Arg]) -> Result<Vec<T>, StoreError> {
+        let sql = AssertSqlSafe(statement.text(self.dialect()));
+        Ok(match self {
+            Self::Sqlite { readers, .. } => bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(readers).await?,
+            Self::Postgres(pool) => bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(pool).await?,
+        })
+    }
+
+    /// Reads at most one row.
+    pub(super) async fn row<T: Row>(
+        &self,
+        statement: &'static Statement,
+        args: &[Arg],
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(statement, args).await?.into_iter().next())
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    pub(super) async fn rows<T: Row>(
+        &mut self,
+        statement: &'static Statement,
+        args: &[Arg],
+    ) -> Result<Vec<T>, StoreError> {
+        let sql = AssertSqlSafe(statement.text(self.dialect()));
+        Ok(match self {
+            Self::Sqlite(tx) => bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(&mut **tx).await?,
+            Self::Postgres(tx) => bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(&mut **tx).await?,
+        })
+    }
+
+    pub(super) async fn row<T: Row>(
+        &mut self,
+        statement: &'static Statement,
+        args: &[Arg],
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(statement, args).await?.into_iter().next())
+    }
+
+    pub(super) async fn execute(&mut self, statement: &'static Statement, args: &[Arg]) -> Result<u64, StoreError> {
+        let sql = AssertSqlSafe(statement.text(self.dialect()));
+        Ok(match self {
+            Self::Sqlite(tx) => bind!(sqlx::query::<Sqlite>(sql), args).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => bind!(sqlx::query::<Postgres>(sql), args).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! The store: all that touches SQL. Rows stay private; what leaves is in terms of the domain.
+
+mod dialect;
+mod driver;
+mod error;
+mod migrate;
+mod sql;
+mod write;
+
+use sha2::{Digest as _, Sha256};
+
+pub use error::StoreError;
+pub use write::*;
+
+use driver::Pool;
+
+/// `to_seq` of a row that still holds.
+pub const OPEN: i64 = i64::MAX;
+
+/// The store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    /// Opens the database of a URL, `sqlite://path` or `postgres://…`; a `SQLite` file is created.
+    /// With `migrate`, brings an empty or older schema up to date.
+    ///
+    /// # Errors
+    /// If the database cannot be opened, is set up unsafely, or has a schema this program does not know.
+    pub async fn open(url: &str, migrate: bool) -> Result<Self, StoreError> {
+        let pool = Pool::open(url).await?;
+        migrate::check_settings(&pool).await?;
+        migrate::run(&pool, migrate).await?;
+        Ok(Self { pool })
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// If it gives none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        #[derive(sqlx::FromRow)]
+        #[expect(dead_code, reason = "only its arrival matters")]
+        struct One(i64);
+        self.pool.rows::<One>(&sql::PING, &[]).await.map(|_| ())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A positive 63-bit hash of texts: a tie-breaker that is the same in every store.
+#[must_use]
+pub fn hash63(parts: &[&[u8]]) -> i64 {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(bytes) & i64::MAX
+}
