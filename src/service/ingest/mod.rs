@@ -1,0 +1,7 @@
+//! Ingest: from items as they come in to a commit of the ledger.
+
+pub mod batch;
+pub mod item;
+pub mod prepare;
+pub mod snapshot;
+pub mod writer;

@@ -1,0 +1,231 @@
+//! The one writer of a process: many senders, one transaction at a time.
+//!
+//! A transaction on disk costs one sync whatever it holds, so requests that wait together are
+//! written together, and each is answered when its transaction is on disk.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock::SharedClock;
+use crate::storage::{Store, StoreError};
+
+use super::batch::{self, QuarantineBounds, Request};
+use super::item::{ItemResult, Prepared};
+use super::snapshot::{SnapshotScope, close_omitted};
+
+/// Bounds of the writer.
+#[derive(Debug, Clone, Copy)]
+pub struct WriterLimits {
+    /// How many requests may wait.
+    pub queue: usize,
+    /// How many items go into one transaction, unless one request alone has more.
+    pub batch: usize,
+    /// How long a transaction waits for more requests.
+    pub delay: Duration,
+    /// Bounds of the quarantine.
+    pub quarantine: QuarantineBounds,
+}
+
+impl Default for WriterLimits {
+    fn default() -> Self {
+        Self {
+            queue: 1024,
+            batch: 256,
+            delay: Duration::from_millis(2),
+            quarantine: QuarantineBounds { items: 100_000, bytes: 1 << 30 },
+        }
+    }
+}
+
+/// Why a request was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server is shutting down.
+    #[error("the writer has stopped")]
+    Stopped,
+}
+
+struct Job {
+    tenant: String,
+    source: String,
+    principal: String,
+    work: Work,
+}
+
+enum Work {
+    Items(Vec<Prepared>, oneshot::Sender<Result<Vec<ItemResult>, WriteError>>),
+    Snapshot(SnapshotScope, oneshot::Sender<Result<u64, WriteError>>),
+}
+
+/// A handle to the writer.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    sender: mpsc::Sender<Job>,
+}
+
+/// The writer itself, ends when every handle is gone and all that was sent is written.
+pub struct WriterTask {
+    store: Store,
+    clock: SharedClock,
+    limits: WriterLimits,
+    jobs: mpsc::Receiver<Job>,
+}
+
+impl Writer {
+    /// A handle and its writer, to be run by [`WriterTask::run`].
+    #[must_use]
+    pub fn new(store: Store, clock: SharedClock, limits: WriterLimits) -> (Self, WriterTask) {
+        let (sender, jobs) = mpsc::channel(limits.queue);
+        (Self { sender }, WriterTask { store, clock, limits, jobs })
+    }
+
+    /// Writes items; when this returns, what it acknowledges is on disk.
+    ///
+    /// # Errors
+    /// If nothing was written.
+    pub async fn write(
+        &self,
+        tenant: &str,
+        source: &str,
+        principal: &str,
+        items: Vec<Prepared>,
+    ) -> Result<Vec<ItemResult>, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(tenant, source, principal, Work::Items(items, reply)).await?;
+        answer.await.map_err(|_| WriteError::Stopped)?
+    }
+
+    /// Closes what a complete listing omits; its items must be written before.
+    ///
+    /// # Errors
+    /// If it could not be finished.
+    pub async fn close_omitted(
+        &self,
+        tenant: &str,
+        source: &str,
+        principal: &str,
+        scope: SnapshotScope,
+    ) -> Result<u64, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(tenant, source, principal, Work::Snapshot(scope, reply)).await?;
+        answer.await.map_err(|_| WriteError::Stopped)?
+    }
+
+    async fn send(&self, tenant: &str, source: &str, principal: &str, work: Work) -> Result<(), WriteError> {
+        let job = Job {
+            tenant: tenant.to_owned(),
+            source: source.to_owned(),
+            principal: principal.to_owned(),
+            work,
+        };
+        self.sender.send(job).await.map_err(|_| WriteError::Stopped)
+    }
+}
+
+type Waiting = (String, Vec<Prepared>, oneshot::Sender<Result<Vec<ItemResult>, WriteError>>);
+
+impl WriterTask {
+    /// Writes until every handle is gone.
+    pub async fn run(mut self) {
+        while let Some(first) = self.jobs.recv().await {
+            let jobs = self.gather(first).await;
+            self.write(jobs).await;
+        }
+    }
+
+    /// The first request and what comes along within the delay, up to the batch.
+    async fn gather(&mut self, first: Job) -> Vec<Job> {
+        let deadline = Instant::now() + self.limits.delay;
+        let mut count = weight(&first);
+        let mut jobs = vec![first];
+        while count < self.limits.batch {
+            let next = match self.jobs.try_recv() {
+                Ok(job) => Some(job),
+                Err(mpsc::error::TryRecvError::Disconnected) => None,
+                // Alone, a request has nobody to wait for: the delay is for company already there.
+                Err(mpsc::error::TryRecvError::Empty) if jobs.len() == 1 => None,
+                Err(mpsc::error::TryRecvError::Empty) => timeout_at(deadline, self.jobs.recv()).await.ok().flatten(),
+            };
+            let Some(job) = next else { break };
+            count += weight(&job);
+            jobs.push(job);
+        }
+        jobs
+    }
+
+    async fn write(&self, jobs: Vec<Job>) {
+        let mut groups: BTreeMap<(String, String), Vec<Waiting>> = BTreeMap::new();
+        for job in jobs {
+            let place = (job.tenant, job.source);
+            match job.work {
+                Work::Items(items, reply) => groups.entry(place).or_default().push((job.principal, items, reply)),
+                Work::Snapshot(scope, reply) => {
+                    // What was sent before it must be stored before it.
+                    if let Some(waiting) = groups.remove(&place) {
+                        self.write_group(&place, waiting).await;
+                    }
+                    let now = self.clock.now();
+                    let closed = close_omitted(&self.store, &place.0, &place.1, &scope, now).await;
+                    let _gone = reply.send(closed.map_err(WriteError::from));
+                }
+            }
+        }
+        for (place, waiting) in groups {
+            self.write_group(&place, waiting).await;
+        }
+    }
+
+    async fn write_group(&self, place: &(String, String), waiting: Vec<Waiting>) {
+        let requests: Vec<Request> =
+            waiting.iter().map(|(principal, items, _)| Request { principal, items }).collect();
+        match self.commit(place, &requests).await {
+            Ok(results) => {
+                for ((_, _, reply), results) in waiting.into_iter().zip(results) {
+                    let _gone = reply.send(Ok(results));
+                }
+            }
+            // One request must not take its neighbours down.
+            Err(error) if waiting.len() > 1 && !error.is_unavailable() => {
+                tracing::warn!(%error, "a batch failed; its requests are written one by one");
+                for (principal, items, reply) in waiting {
+                    let alone = [Request { principal: &principal, items: &items }];
+                    let results = self.commit(place, &alone).await;
+                    let _gone = reply.send(results.map(|mut r| r.pop().unwrap_or_default()).map_err(WriteError::from));
+                }
+            }
+            Err(error) => {
+                let is_unavailable = error.is_unavailable();
+                tracing::error!(%error, "a batch failed");
+                for (_, _, reply) in waiting {
+                    let copy = if is_unavailable {
+                        StoreError::Unavailable(sqlx_pool_closed())
+                    } else {
+                        StoreError::Corrupt("the batch failed".to_owned())
+                    };
+                    let _gone = reply.send(Err(copy.into()));
+                }
+            }
+        }
+    }
+
+    async fn commit(&self, place: &(String, String), requests: &[Request<'_>]) -> Result<Vec<Vec<ItemResult>>, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.store.write(&place.0, &place.1, now).await?;
+        let results = batch::write(&mut tx, requests, self.limits.quarantine, now).await?;
+        tx.commit().await?;
+        Ok(results)
+    }
+}
+
+fn weight(job: &Job) -> usize {
+    match &job.work {
+        Work::Items(items, _) => items.len().max(1),
+        Work::Snapshot(..) => 1,
+    }
+}
