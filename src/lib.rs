@@ -1,7 +1,17 @@
 //! packtrail: a GraphQL lineage and query server for pack deployments.
 //!
-//! Layers import downward only: `domain ← storage ← service ← graphql ← http ← cli`.
+//! Modules are layers, and each may use only those to its left:
+//! `domain ← storage ← service ← graphql ← http ← cli`.
+//! `sqlx` is known only to `storage`, `async_graphql` only to `graphql` and `http`, `axum` only to
+//! `http`; `domain` is pure and knows none of them, nor `tokio`.
+//! `clock`, `config`, `auth`, `telemetry` and `shutdown` stand beside the layers and use none of
+//! them but `domain`. A test reads the sources and fails where one breaks the rule.
 
+pub mod auth;
+pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod service;
+pub mod shutdown;
 pub mod storage;
+pub mod telemetry;

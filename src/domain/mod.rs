@@ -1,6 +1,8 @@
 //! The rules, pure: no I/O, no clock, no framework.
 
+pub mod contract;
 pub mod digest;
+pub mod envelope;
 pub mod facts;
 pub mod findings;
 pub mod history;
@@ -8,6 +10,7 @@ pub mod identity;
 pub mod json;
 pub mod kind;
 pub mod pack_version;
+pub mod path;
 pub mod record;
 pub mod sequence;
 pub mod time;

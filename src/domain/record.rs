@@ -89,8 +89,8 @@ impl Record {
             own_time: facts::own_time(object),
             heartbeat: heartbeat(object),
             content: Arc::new(Content {
-                digest: Digest::of_json(&content(&key.kind, object)),
-                spec: Digest::of_json(object.get("spec").unwrap_or(&Value::Null)),
+                digest: Digest::of_value(&content(&key.kind, object)),
+                spec: Digest::of_value(object.get("spec").unwrap_or(&Value::Null)),
                 facts,
             }),
             resources,

@@ -1,3 +1,5 @@
-//! Use cases.
+//! Use cases: what the surfaces call, and the only layer that knows both the rules and the store.
 
 pub mod derive;
+pub mod ingest;
+pub mod reader;

@@ -74,8 +74,7 @@ struct Group {
 
 impl Group {
     fn new(stored: Vec<StoredObserved>) -> Self {
-        let mut group =
-            Self { ids: Vec::new(), observed: Vec::new(), last_seen: Vec::new(), histories: Vec::new() };
+        let mut group = Self { ids: Vec::new(), observed: Vec::new(), last_seen: Vec::new(), histories: Vec::new() };
         for object in stored {
             group.ids.push(object.id);
             group.observed.push(object.observed);
@@ -430,7 +429,8 @@ impl<'t> Batch<'t> {
         // The same bytes twice in one batch: the second says nothing new.
         let admitted_indexes: BTreeSet<usize> = firsts.into_values().collect();
         for (index, result) in self.results.iter_mut().enumerate() {
-            if result.outcome == Outcome::Quarantined && !admitted_indexes.contains(&index) && !refused.contains(&index) {
+            if result.outcome == Outcome::Quarantined && !admitted_indexes.contains(&index) && !refused.contains(&index)
+            {
                 result.outcome = Outcome::Duplicate;
             }
         }
@@ -496,9 +496,8 @@ fn same(a: &History, b: &History) -> bool {
 }
 
 fn outcome(key: &NaturalKey, before: Option<&History>, after: &History, is_new: bool, deleted: bool) -> Outcome {
-    let severity = |history: &History| {
-        rewrite(&Object { id: 0, key: key.clone(), uid: None, history: history.clone() })
-    };
+    let severity =
+        |history: &History| rewrite(&Object { id: 0, key: key.clone(), uid: None, history: history.clone() });
     let was = before.filter(|history| !history.versions.is_empty()).and_then(severity);
     if after.versions.is_empty() {
         // A dump that says something of its twin: of when it was deleted, or that it is still there.

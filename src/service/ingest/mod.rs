@@ -4,4 +4,5 @@ pub mod batch;
 pub mod item;
 pub mod prepare;
 pub mod snapshot;
+pub mod stream;
 pub mod writer;

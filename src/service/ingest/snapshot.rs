@@ -47,8 +47,7 @@ pub async fn close_omitted(
         after = *last;
         let nodes: Vec<i64> = page.iter().map(|(node, _)| *node).collect();
         let mut observed = tx.observed(&nodes).await?;
-        let touched =
-            page.into_iter().map(|(node, key)| (key, observed.remove(&node).unwrap_or_default())).collect();
+        let touched = page.into_iter().map(|(node, key)| (key, observed.remove(&node).unwrap_or_default())).collect();
         let Derived { mut changes, changed } = derive::derive(&mut tx, touched, false).await?;
         for object in &changed {
             let outcome = if object.closed { Outcome::Closed } else { Outcome::Updated };

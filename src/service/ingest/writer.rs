@@ -43,9 +43,12 @@ impl Default for WriterLimits {
 /// Why a request was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// The database is away; a later try may succeed.
+    #[error("the database is unavailable")]
+    Unavailable,
+    /// A defect; the cause is in the log.
+    #[error("the records could not be written")]
+    Failed,
     /// The server is shutting down.
     #[error("the writer has stopped")]
     Stopped,
@@ -61,6 +64,13 @@ struct Job {
 enum Work {
     Items(Vec<Prepared>, oneshot::Sender<Result<Vec<ItemResult>, WriteError>>),
     Snapshot(SnapshotScope, oneshot::Sender<Result<u64, WriteError>>),
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a write failed");
+        if error.is_unavailable() { Self::Unavailable } else { Self::Failed }
+    }
 }
 
 /// A handle to the writer.
@@ -118,12 +128,7 @@ impl Writer {
     }
 
     async fn send(&self, tenant: &str, source: &str, principal: &str, work: Work) -> Result<(), WriteError> {
-        let job = Job {
-            tenant: tenant.to_owned(),
-            source: source.to_owned(),
-            principal: principal.to_owned(),
-            work,
-        };
+        let job = Job { tenant: tenant.to_owned(), source: source.to_owned(), principal: principal.to_owned(), work };
         self.sender.send(job).await.map_err(|_| WriteError::Stopped)
     }
 }
@@ -182,8 +187,7 @@ impl WriterTask {
     }
 
     async fn write_group(&self, place: &(String, String), waiting: Vec<Waiting>) {
-        let requests: Vec<Request> =
-            waiting.iter().map(|(principal, items, _)| Request { principal, items }).collect();
+        let requests: Vec<Request> = waiting.iter().map(|(principal, items, _)| Request { principal, items }).collect();
         match self.commit(place, &requests).await {
             Ok(results) => {
                 for ((_, _, reply), results) in waiting.into_iter().zip(results) {
@@ -200,21 +204,21 @@ impl WriterTask {
                 }
             }
             Err(error) => {
-                let is_unavailable = error.is_unavailable();
                 tracing::error!(%error, "a batch failed");
+                let is_unavailable = error.is_unavailable();
                 for (_, _, reply) in waiting {
-                    let copy = if is_unavailable {
-                        StoreError::Unavailable(sqlx_pool_closed())
-                    } else {
-                        StoreError::Corrupt("the batch failed".to_owned())
-                    };
-                    let _gone = reply.send(Err(copy.into()));
+                    let error = if is_unavailable { WriteError::Unavailable } else { WriteError::Failed };
+                    let _gone = reply.send(Err(error));
                 }
             }
         }
     }
 
-    async fn commit(&self, place: &(String, String), requests: &[Request<'_>]) -> Result<Vec<Vec<ItemResult>>, StoreError> {
+    async fn commit(
+        &self,
+        place: &(String, String),
+        requests: &[Request<'_>],
+    ) -> Result<Vec<Vec<ItemResult>>, StoreError> {
         let now = self.clock.now();
         let mut tx = self.store.write(&place.0, &place.1, now).await?;
         let results = batch::write(&mut tx, requests, self.limits.quarantine, now).await?;
