@@ -1,1 +1,4 @@
+//! GraphQL lineage and query server for pack deployments.
 
+pub mod graphql;
+pub mod http;

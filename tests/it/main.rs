@@ -1,0 +1,8 @@
+//! The integration tests, one module a surface.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails should end its test, just as the test itself may"
+)]
+
+mod http;
