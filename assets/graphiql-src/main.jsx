@@ -4,6 +4,7 @@ import { createRoot } from 'react-dom/client';
 import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL } from 'graphiql';
 import 'graphiql/style.css';
+import './page.css';
 
 const endpoint = new URL('/graphql', window.location.href);
 const socket = new URL('/graphql/ws', window.location.href);

@@ -183,7 +183,7 @@ fn at_most(actual: usize, limit: usize, code: &'static str, what: &str) -> Resul
     Err(GuardError::limit(code, what, actual as u64, limit as u64))
 }
 
-/// Measures all operations and fragments, since validation visits them all, chosen or not.
+/// Measures all operations and fragments, chosen or not, since validation may visit them all.
 fn check_size(
     document: &ExecutableDocument,
     variables: &Variables,
@@ -231,7 +231,7 @@ fn check_operation(size: Size, chosen: bool, limits: &GuardLimits) -> Result<(),
     Ok(())
 }
 
-/// Validation expands each fragment definition on its own too, used or not.
+/// Whether a validator expands fragments that no operation uses is its own affair, so they count.
 fn check_fragments(
     document: &ExecutableDocument,
     variables: &Variables,

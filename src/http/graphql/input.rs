@@ -1,10 +1,9 @@
 //! Reads and decodes requests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Request, Variables};
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use futures_util::StreamExt;
@@ -22,35 +21,58 @@ use crate::graphql::code;
 #[derive(Clone, Debug)]
 pub struct RawVariables(pub Arc<RawValue>);
 
-/// Reads a whole body of at most `limit` bytes, and no more of it than that.
+/// Reads a whole body within the limits. What is beyond them is never kept.
 ///
 /// # Errors
 /// 413 when it is larger, 408 when it does not arrive in time, 400 when it breaks off.
 pub async fn read(
     headers: &HeaderMap,
     body: Body,
-    limit: usize,
-    time: Duration,
+    limits: &GraphqlLimits,
 ) -> Result<Bytes, Refusal> {
+    let mut chunks = body.into_data_stream();
+    let limit = limits.body_bytes;
     if declared_length(headers).is_some_and(|length| length > limit as u64) {
+        drain(chunks, limits);
         return Err(too_large(limit));
     }
-    tokio::time::timeout(time, collect(body, limit))
-        .await
-        .unwrap_or_else(|_elapsed| Err(too_slow()))
+    let collected = collect(&mut chunks, limit);
+    match tokio::time::timeout(limits.read_timeout, collected).await {
+        Ok(Ok(Some(whole))) => Ok(whole),
+        Ok(Ok(None)) => {
+            drain(chunks, limits);
+            Err(too_large(limit))
+        }
+        Ok(Err(_broken)) => Err(Refusal::malformed("The body broke off.")),
+        Err(_elapsed) => Err(too_slow()),
+    }
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    let mut chunks = body.into_data_stream();
+/// The whole body; none if it is larger than `limit`.
+async fn collect(chunks: &mut BodyDataStream, limit: usize) -> Result<Option<Bytes>, axum::Error> {
     let mut whole = Vec::new();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_broken| Refusal::malformed("The body broke off."))?;
+        let chunk = chunk?;
         if whole.len() + chunk.len() > limit {
-            return Err(too_large(limit));
+            return Ok(None);
         }
         whole.extend_from_slice(&chunk);
     }
-    Ok(whole.into())
+    Ok(Some(whole.into()))
+}
+
+/// Reads on beside the answer, throwing away what comes, up to a limit of bytes and time.
+fn drain(mut chunks: BodyDataStream, limits: &GraphqlLimits) {
+    let (time, mut left) = (limits.read_timeout, limits.drain_bytes);
+    let discard = async move {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    drop(tokio::spawn(tokio::time::timeout(time, discard)));
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

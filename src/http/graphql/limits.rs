@@ -9,6 +9,9 @@ use crate::graphql::limits::GuardLimits;
 pub struct GraphqlLimits {
     /// Bytes of a request body.
     pub body_bytes: usize,
+    /// Bytes of a body over the limit that are still read, and thrown away: many clients read no
+    /// answer before they have sent everything.
+    pub drain_bytes: usize,
     /// Time to read a body: a client that trickles must not hold memory for ever.
     pub read_timeout: Duration,
     /// Open brackets in the variables: the 64 levels of a record and the 8 an input may put
@@ -40,6 +43,7 @@ impl Default for GraphqlLimits {
     fn default() -> Self {
         Self {
             body_bytes: 1024 * 1024,
+            drain_bytes: 64 * 1024 * 1024,
             read_timeout: Duration::from_secs(30),
             variable_depth: 72,
             variable_values: 100_000,

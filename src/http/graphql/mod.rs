@@ -113,8 +113,7 @@ impl<E: Executor> GraphqlService<E> {
                 "Send the request as application/json.",
             ));
         }
-        let (limit, time) = (self.limits.body_bytes, self.limits.read_timeout);
-        let body = input::read(&parts.headers, body, limit, time).await?;
+        let body = input::read(&parts.headers, body, &self.limits).await?;
         let _place = self.admit(parts)?;
         let request = input::from_json(&body, &self.limits)?;
         drop(body);

@@ -4,6 +4,7 @@ use async_graphql::{Request, Variables};
 use packtrail::graphql::code;
 use packtrail::graphql::guard::{Cause, GuardError, Guarded, check};
 use packtrail::graphql::limits::GuardLimits;
+use proptest::prelude::*;
 use serde_json::json;
 
 fn checked(query: &str) -> Result<Guarded, GuardError> {
@@ -279,4 +280,69 @@ fn a_syntax_error_says_where() {
         (error.locations[0].line, error.locations[0].column),
         (2, 14)
     );
+}
+
+/// Pieces of documents, in any order.
+fn soup() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "\"",
+        "\"\"\"",
+        "\\",
+        "#",
+        "\n",
+        "...",
+        "a",
+        "on",
+        ":",
+        "$v",
+        "1",
+        "fragment a on T",
+        "...a",
+        "query q",
+        "@skip(if: true)",
+        "first: -1",
+        "\u{feff}",
+        "é",
+        " ",
+    ]);
+    prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_passed_or_refused(text in soup()) {
+        if let Err(error) = checked(&text) {
+            prop_assert!(!error.code.is_empty() && !error.message.is_empty());
+        }
+    }
+
+    #[test]
+    fn texts_the_parser_takes_are_not_called_unterminated(text in soup()) {
+        let parses = async_graphql::parser::parse_query(&text).is_ok();
+        let unterminated = checked(&text).is_err_and(|error| error.message.contains("terminated"));
+        prop_assert!(!(parses && unterminated));
+    }
+
+    /// Whole documents: a tree of fields, some moved into fragments, costs what its tree costs.
+    #[test]
+    fn fragments_do_not_change_the_cost(pages in prop::collection::vec(0_i32..4, 1..4)) {
+        let mut plain = "id".to_owned();
+        let mut spread = "id".to_owned();
+        let mut fragments = String::new();
+        for (level, page) in pages.iter().enumerate() {
+            plain = format!("packs(first: {page}) {{ nodes {{ {plain} }} }}");
+            let fragment = format!("fragment f{level} on Cluster {{ {spread} }} ");
+            fragments.push_str(&fragment);
+            spread = format!("packs(first: {page}) {{ nodes {{ ...f{level} }} }}");
+        }
+        let plain = cost_of(&format!("{{ {plain} }}"));
+        let spread = cost_of(&format!("{{ {spread} }} {fragments}"));
+        prop_assert_eq!(plain, spread);
+    }
 }

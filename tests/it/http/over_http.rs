@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use futures_util::stream;
 use packtrail::http::graphql::{GraphqlLimits, GraphqlService, PrincipalKey, TraceId};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use super::toy::{self, Gate, Inside};
@@ -226,7 +228,7 @@ async fn parameters_that_are_null_count_as_absent() {
 }
 
 #[tokio::test]
-async fn a_body_of_64_mib_is_left_unread_after_the_limit() {
+async fn a_body_of_64_mib_is_refused_after_the_limit() {
     let server = Server::new();
     let pulled = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&pulled);
@@ -239,6 +241,30 @@ async fn a_body_of_64_mib_is_left_unread_after_the_limit() {
         .await;
     assert!(answer.is(413, "PAYLOAD_TOO_LARGE"));
     assert_eq!(pulled.load(Ordering::SeqCst), 17);
+}
+
+/// A client that sends all of a large body before it reads anything.
+#[tokio::test]
+async fn a_client_that_sends_64_mib_first_can_still_read_the_refusal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(axum::serve(listener, Server::new().router).into_future());
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let length = 64 * 1024 * 1024;
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    let part = vec![b' '; 64 * 1024];
+    for _ in 0..1024 {
+        client.write_all(&part).await.unwrap();
+    }
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("PAYLOAD_TOO_LARGE"));
+    server.abort();
 }
 
 #[tokio::test]
