@@ -29,11 +29,12 @@ use axum::routing::get;
 use futures_util::FutureExt;
 
 pub use self::admission::{Full, InFlight, Now, Place, PrincipalKey, Rate};
-pub use self::input::RawVariables;
+pub use self::input::{RawVariables, from_json};
 pub use self::limits::GraphqlLimits;
 use self::media::Media;
-use self::refusal::Refusal;
+pub use self::refusal::Refusal;
 use self::reply::Reply;
+pub use self::reply::publish;
 use crate::graphql::code;
 use crate::graphql::guard::{self, Guarded};
 

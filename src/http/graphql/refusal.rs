@@ -37,6 +37,7 @@ impl Refusal {
 
     /// The guard stopped the request. A document that any server would refuse is a GraphQL
     /// response, whose status is 200 where the media type has no other.
+    #[must_use]
     pub fn guarded(error: GuardError, invalid: StatusCode) -> Self {
         let status = match error.cause {
             Cause::Invalid => invalid,
@@ -73,6 +74,7 @@ impl Refusal {
     }
 
     /// The operation panicked; the trace id leads to the log.
+    #[must_use]
     pub fn internal(trace: &str) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let mut refusal = Self::new(status, code::INTERNAL, super::reply::INTERNAL_MESSAGE);

@@ -55,13 +55,7 @@ pub fn executed(
     limits: &GraphqlLimits,
     trace: &str,
 ) -> Result<Reply, Refusal> {
-    let refused = is_request_error(&executed);
-    if refused {
-        executed.errors.truncate(limits.errors);
-    }
-    for error in &mut executed.errors {
-        make_public(error, trace, limits.message_bytes);
-    }
+    let refused = publish(&mut executed, limits, trace);
     let members = Members {
         data: (!refused).then_some(&executed.data),
         errors: &executed.errors,
@@ -71,6 +65,20 @@ pub fn executed(
         status: status(&executed, refused, media),
         body: bounded_json(&members, limits.response_bytes)?,
     })
+}
+
+/// Makes the errors of `executed` fit for clients: each has a code, none tells of the inside, and a
+/// refused request has only a few. Returns whether the request was refused before any field ran, in
+/// which case its `data` must not be sent.
+pub fn publish(executed: &mut Executed, limits: &GraphqlLimits, trace: &str) -> bool {
+    let refused = is_request_error(executed);
+    if refused {
+        executed.errors.truncate(limits.errors);
+    }
+    for error in &mut executed.errors {
+        make_public(error, trace, limits.message_bytes);
+    }
+    refused
 }
 
 /// Whether the request was refused before any field ran. The executor says `data: null` then too,

@@ -172,6 +172,13 @@ fn bytes_tokens_and_depth_end_where_they_say() {
     assert!(checked(&tokens(limits.tokens)).is_ok());
     assert_eq!(code_of(&tokens(limits.tokens + 1)), code::QUERY_TOO_LARGE);
 
+    let lists = |levels: usize| {
+        let (open, close) = ("[".repeat(levels - 2), "]".repeat(levels - 2));
+        format!("{{ literal(value: {open}{close}) }}")
+    };
+    assert!(checked(&lists(limits.nesting)).is_ok());
+    assert_eq!(code_of(&lists(limits.nesting + 1)), code::QUERY_TOO_LARGE);
+
     assert!(checked(&deep(15)).is_ok());
     assert_eq!(code_of(&deep(16)), code::QUERY_TOO_DEEP);
 }
