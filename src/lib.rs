@@ -11,6 +11,8 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod graphql;
+pub mod http;
 pub mod service;
 pub mod shutdown;
 pub mod storage;

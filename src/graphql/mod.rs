@@ -1,0 +1,5 @@
+//! The GraphQL side of the server: what a request may cost and, later, the schema itself.
+
+pub mod code;
+pub mod guard;
+pub mod limits;

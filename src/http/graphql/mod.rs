@@ -1,0 +1,279 @@
+//! GraphQL over HTTP at `/graphql`.
+//!
+//! `POST` takes `application/json`; `GET` takes queries only, so that no link and no form of
+//! another site can change anything. Every answer is JSON, and every error has a stable code.
+
+mod admission;
+mod input;
+mod limits;
+mod media;
+mod refusal;
+mod reply;
+
+use std::hash::{BuildHasher, RandomState};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Executor, Request, Response as Executed};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::get;
+use futures_util::FutureExt;
+
+pub use self::admission::{Full, InFlight, Now, Place, PrincipalKey, Rate};
+pub use self::input::{RawVariables, from_json};
+pub use self::limits::GraphqlLimits;
+use self::media::Media;
+pub use self::refusal::Refusal;
+use self::reply::Reply;
+pub use self::reply::publish;
+use crate::graphql::code;
+use crate::graphql::guard::{self, Guarded};
+
+/// Methods of `/graphql`.
+const METHODS: &str = "GET, HEAD, POST";
+
+/// The id under which the log has this request. Middleware puts it into the request's extensions.
+#[derive(Clone, Debug)]
+pub struct TraceId(pub Arc<str>);
+
+/// Adds what resolvers need, such as the principal and loaders, to each request.
+pub type Prepare = Arc<dyn Fn(&Parts, Request) -> Request + Send + Sync>;
+
+/// Everything `/graphql` needs.
+#[derive(Clone)]
+pub struct GraphqlService<E> {
+    executor: E,
+    limits: Arc<GraphqlLimits>,
+    rate: Arc<Rate>,
+    in_flight: Arc<InFlight>,
+    prepare: Prepare,
+}
+
+impl<E: Executor> GraphqlService<E> {
+    /// A service on the system's clock that passes requests on as they are.
+    #[must_use]
+    pub fn new(executor: E, limits: GraphqlLimits) -> Self {
+        Self {
+            executor,
+            rate: Arc::new(Rate::new(
+                limits.operations_per_minute,
+                Arc::new(Instant::now),
+            )),
+            in_flight: InFlight::new(limits.in_flight, limits.in_flight_each),
+            limits: Arc::new(limits),
+            prepare: Arc::new(|_, request| request),
+        }
+    }
+
+    /// The service on another clock.
+    #[must_use]
+    pub fn with_clock(mut self, now: Now) -> Self {
+        self.rate = Arc::new(Rate::new(self.limits.operations_per_minute, now));
+        self
+    }
+
+    /// The service with a step between the guard and execution.
+    #[must_use]
+    pub fn with_prepare(mut self, prepare: Prepare) -> Self {
+        self.prepare = prepare;
+        self
+    }
+
+    /// The buckets, to be shared with other transports of the same principals.
+    #[must_use]
+    pub fn rate(&self) -> Arc<Rate> {
+        Arc::clone(&self.rate)
+    }
+
+    /// The counts, to be shared with other transports of the same principals.
+    #[must_use]
+    pub fn in_flight(&self) -> Arc<InFlight> {
+        Arc::clone(&self.in_flight)
+    }
+
+    /// The route `/graphql`.
+    pub fn routes(self) -> Router {
+        let methods = get(by_get::<E>).post(by_post::<E>).fallback(by_other);
+        Router::new().route("/graphql", methods).with_state(self)
+    }
+
+    async fn post(&self, parts: &Parts, body: Body, media: Media) -> Result<Reply, Refusal> {
+        if !media::is_json(&parts.headers) {
+            return Err(Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                code::UNSUPPORTED_MEDIA_TYPE,
+                "Send the request as application/json.",
+            ));
+        }
+        let body = input::read(&parts.headers, body, &self.limits).await?;
+        let _place = self.admit(parts)?;
+        let request = input::from_json(&body, &self.limits)?;
+        drop(body);
+        let guarded = self.guard(parts, request, media)?;
+        self.execute(parts, guarded, media).await
+    }
+
+    async fn get(&self, parts: &Parts, media: Media) -> Result<Reply, Refusal> {
+        let _place = self.admit(parts)?;
+        let request = input::from_uri(&parts.uri, &self.limits)?;
+        let guarded = self.guard(parts, request, media)?;
+        if guarded.operation == Some(OperationType::Mutation) {
+            return Err(Refusal::method("POST", "Send mutations by POST."));
+        }
+        self.execute(parts, guarded, media).await
+    }
+
+    /// Takes a place in flight and one token, the least any request costs.
+    fn admit(&self, parts: &Parts) -> Result<Place, Refusal> {
+        let principal = principal(parts);
+        let place = self
+            .in_flight
+            .enter(&principal)
+            .map_err(|full| match full {
+                Full::Server => Refusal::overloaded(),
+                Full::Principal => Refusal::rate_limited(1, "Too many operations in flight."),
+            })?;
+        self.charge(&principal, 1)?;
+        Ok(place)
+    }
+
+    fn charge(&self, principal: &PrincipalKey, tokens: u32) -> Result<(), Refusal> {
+        self.rate.take(principal, tokens).map_err(too_often)
+    }
+
+    /// Charges what the operation costs beyond the token its request has paid. A client that
+    /// tries again pays for the request again, so the wait is for both.
+    fn charge_rest(&self, principal: &PrincipalKey, cost: u64) -> Result<(), Refusal> {
+        let weight = cost.div_ceil(self.limits.cost_per_operation.max(1));
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX).max(1);
+        self.rate
+            .take(principal, weight - 1)
+            .map_err(|_wait| too_often(self.rate.wait(principal, weight)))
+    }
+
+    /// Checks the document and charges the rest of its cost.
+    fn guard(&self, parts: &Parts, request: Request, media: Media) -> Result<Guarded, Refusal> {
+        let guarded = guard::check(request, &self.limits.guard)
+            .map_err(|error| Refusal::guarded(error, reply::invalid_status(media)))?;
+        if guarded.operation == Some(OperationType::Subscription) {
+            let message = "Subscriptions are served at /graphql/ws.";
+            return Err(Refusal::malformed(message));
+        }
+        self.charge_rest(&principal(parts), guarded.cost)?;
+        Ok(guarded)
+    }
+
+    async fn execute(
+        &self,
+        parts: &Parts,
+        guarded: Guarded,
+        media: Media,
+    ) -> Result<Reply, Refusal> {
+        let trace = trace_id(parts);
+        let executed = self
+            .run((self.prepare)(parts, guarded.request), &trace)
+            .await?;
+        reply::executed(executed, media, &self.limits, &trace)
+    }
+
+    /// Runs to the end, the time-out or a panic, whichever is first.
+    async fn run(&self, request: Request, trace: &str) -> Result<Executed, Refusal> {
+        let run = AssertUnwindSafe(self.executor.execute(request)).catch_unwind();
+        match tokio::time::timeout(self.limits.execution_timeout, run).await {
+            Ok(Ok(executed)) => Ok(executed),
+            Ok(Err(_panic)) => {
+                tracing::error!(trace, "an operation panicked");
+                Err(Refusal::internal(trace))
+            }
+            Err(_elapsed) => {
+                let message = "The operation took too long.";
+                let status = StatusCode::GATEWAY_TIMEOUT;
+                Err(Refusal::new(status, code::TIMEOUT, message))
+            }
+        }
+    }
+}
+
+async fn by_post<E: Executor>(
+    State(service): State<GraphqlService<E>>,
+    request: axum::extract::Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    match acceptable(&parts.headers) {
+        Ok(media) => respond(media, service.post(&parts, body, media).await),
+        Err(refusal) => respond(Media::Json, Err(refusal)),
+    }
+}
+
+async fn by_get<E: Executor>(
+    State(service): State<GraphqlService<E>>,
+    request: axum::extract::Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    match acceptable(&parts.headers) {
+        Ok(media) => respond(media, service.get(&parts, media).await),
+        Err(refusal) => respond(Media::Json, Err(refusal)),
+    }
+}
+
+async fn by_other(headers: HeaderMap) -> Response {
+    let media = Media::negotiate(&headers).unwrap_or(Media::Json);
+    respond(
+        media,
+        Err(Refusal::method(METHODS, "Use POST, or GET for queries.")),
+    )
+}
+
+fn acceptable(headers: &HeaderMap) -> Result<Media, Refusal> {
+    Media::negotiate(headers).ok_or_else(|| {
+        let message = "Accept application/graphql-response+json or application/json.";
+        Refusal::new(StatusCode::NOT_ACCEPTABLE, code::NOT_ACCEPTABLE, message)
+    })
+}
+
+fn respond(media: Media, outcome: Result<Reply, Refusal>) -> Response {
+    let (status, body, extra) = match outcome {
+        Ok(reply) => (reply.status, reply.body, Vec::new()),
+        Err(refusal) => {
+            let body = reply::refused(&refusal).unwrap_or_default();
+            (refusal.status, body, refusal.headers)
+        }
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.extend(extra);
+    response
+}
+
+fn too_often(seconds: u64) -> Refusal {
+    Refusal::rate_limited(seconds, "Too many operations a minute.")
+}
+
+fn principal(parts: &Parts) -> PrincipalKey {
+    let key = parts.extensions.get::<PrincipalKey>();
+    key.cloned().unwrap_or_else(PrincipalKey::anonymous)
+}
+
+/// The middleware's trace id, else one of this process's own.
+fn trace_id(parts: &Parts) -> Arc<str> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    if let Some(trace) = parts.extensions.get::<TraceId>() {
+        return Arc::clone(&trace.0);
+    }
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{:016x}", RandomState::new().hash_one(count)).into()
+}

@@ -1,0 +1,6 @@
+//! GraphQL over HTTP and what guards it.
+
+mod graphiql;
+mod guard;
+mod over_http;
+mod toy;
