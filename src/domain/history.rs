@@ -312,9 +312,10 @@ fn timed<'a>(observations: &[&'a Observation]) -> Vec<Timed<'a>> {
     for (i, &observation) in observations.iter().enumerate() {
         let at = match (observation.stamped_at, &observation.resource_version) {
             (Some(at), _) => at,
-            (None, Some(_)) => {
-                latest_stamp(observations, |other| other.rank() < observation.rank()).max(observation.own_time)
-            }
+            (None, Some(_)) => latest_stamp(observations, |other| {
+                other.resource_version.is_some() && other.rank() < observation.rank()
+            })
+            .max(observation.own_time),
             (None, None) if !observation.deleted && is_known(i, observations) => continue,
             (None, None) if observation.deleted => latest_stamp(observations, |_| true).max(observation.own_time),
             (None, None) => observation.own_time,

@@ -1,10 +1,9 @@
 //! The one integration test binary, one module a surface.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper that fails should end its test, just as the test itself may"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper that fails should end its test, just as the test itself may")]
 
 mod http;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
+mod records;
+mod support;

@@ -1,0 +1,6 @@
+//! Records: what the store makes of them, against a naive model of the same rules.
+
+pub mod fleet;
+pub mod model;
+mod samples;
+mod twin;
