@@ -1,0 +1,3 @@
+//! The use cases, shared by every surface.
+
+pub mod reader;

@@ -1,0 +1,699 @@
+//! YAML: documents, translated to JSON event by event.
+//!
+//! A body is cut at every line that begins with `---` and a space or the line's end, and after every
+//! such line with `...`. That is YAML's own rule: these lines end a document even inside a quoted or
+//! block scalar. So a broken document costs its neighbours nothing.
+//!
+//! The translation works on the parser's events, since only they tell a plain scalar from a quoted
+//! one. A plain scalar is a number, boolean or null where JSON would spell it the same; where YAML
+//! 1.1, YAML 1.2 and Kubernetes disagree (`010`, `1_000`, `yes`, `1:30`) it is refused; all else,
+//! timestamps too, is a string. What `kubectl` writes passes unchanged, since it quotes all of those.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::values::ValueSplitter;
+use super::{Found, ItemCode, ItemError, Piece, newlines};
+use crate::domain::json::JsonErrorKind;
+use crate::domain::path::bounded;
+
+/// How many aliases one body part may have. `kubectl` writes none; hand-written files have a few.
+const MAX_ALIASES: usize = 100;
+
+/// How many bytes aliases may bring into one body part: a few lines can otherwise stand for
+/// petabytes.
+const MAX_ALIASED_BYTES: usize = 1024 * 1024;
+
+/// The longest quotation of the parser's own words, in characters.
+const MESSAGE_CHARS: usize = 160;
+
+/// Cuts a body into its documents.
+#[derive(Debug)]
+pub(super) struct DocumentSplitter {
+    limit: usize,
+    /// How many bytes came before `text`.
+    passed: usize,
+    text: Vec<u8>,
+    line_start: usize,
+    /// The line of the body on which `text` begins, and that of the next byte.
+    first_line: u64,
+    line: u64,
+    /// Whether `text` holds more than directives, comments and marks.
+    has_content: bool,
+    failed: bool,
+}
+
+/// The text of one document, or of several where empty ones are among them.
+#[derive(Debug)]
+pub(super) struct Document {
+    text: Vec<u8>,
+    first_line: u64,
+}
+
+impl DocumentSplitter {
+    /// A splitter of a body with at most `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            passed: 0,
+            text: Vec::new(),
+            line_start: 0,
+            first_line: 1,
+            line: 1,
+            has_content: false,
+            failed: false,
+        }
+    }
+
+    /// Takes in the chunk up to the end of its first line.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> (usize, Option<Piece>) {
+        if self.failed {
+            return (chunk.len(), None);
+        }
+        let end = chunk.iter().position(|b| *b == b'\n');
+        let used = end.map_or(chunk.len(), |end| end + 1);
+        if self.passed + self.text.len() + used > self.limit {
+            return (used, Some(Piece::Item(self.too_large())));
+        }
+        self.text.extend_from_slice(&chunk[..used]);
+        if end.is_none() {
+            return (used, None);
+        }
+        (used, self.end_line().map(Piece::Document))
+    }
+
+    /// Gives out the last document.
+    pub(super) fn finish(&mut self) -> Option<Document> {
+        if self.failed || self.text.is_empty() {
+            return None;
+        }
+        Some(self.cut(self.text.len()))
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        self.text.capacity()
+    }
+
+    /// Looks at the line that just ended, and cuts where it says so.
+    fn end_line(&mut self) -> Option<Document> {
+        let line = &self.text[self.line_start..];
+        let begins = is_mark(line, b"---");
+        let ends = is_mark(line, b"...");
+        let rest = if begins { &line[3..] } else { line };
+        let adds_content = !ends && !is_idle(rest, begins || !self.has_content);
+        let start = self.line_start;
+        self.line_start = self.text.len();
+        self.line += 1;
+        let cut = if begins && self.has_content {
+            Some(self.cut(start))
+        } else if ends && self.has_content {
+            Some(self.cut(self.line_start))
+        } else {
+            None
+        };
+        self.has_content |= adds_content;
+        cut
+    }
+
+    /// Takes out the text before `end`.
+    fn cut(&mut self, end: usize) -> Document {
+        let rest = self.text.split_off(end);
+        let text = std::mem::replace(&mut self.text, rest);
+        let first_line = self.first_line;
+        self.first_line = self.line - newlines(&self.text);
+        self.passed += end;
+        self.line_start = self.text.len();
+        self.has_content = false;
+        Document { text, first_line }
+    }
+
+    fn too_large(&mut self) -> Found {
+        self.failed = true;
+        self.text = Vec::new();
+        let message = format!("the YAML body has more than {} bytes", self.limit);
+        Err(ItemError::new(ItemCode::BodyTooLarge, message)
+            .at(self.line, 1)
+            .fatal())
+    }
+}
+
+/// Whether a line is this mark, alone or before a space.
+fn is_mark(line: &[u8], mark: &[u8]) -> bool {
+    line.strip_prefix(mark)
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b' ' | b'\t' | b'\r' | b'\n')))
+}
+
+/// Whether a line adds nothing to a document: it is blank, a comment, or before all content a
+/// directive.
+fn is_idle(line: &[u8], may_be_directive: bool) -> bool {
+    match line.trim_ascii_start().first() {
+        None | Some(b'#') => true,
+        Some(b'%') => may_be_directive,
+        Some(_) => false,
+    }
+}
+
+impl Document {
+    /// Reads the document on a thread where that may take its time, no faster than its items are
+    /// taken.
+    pub(super) fn spawn(self, item_limit: usize) -> mpsc::Receiver<Found> {
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::task::spawn_blocking(move || {
+            self.translate(item_limit, &mut |found| sender.blocking_send(found).is_ok());
+        });
+        receiver
+    }
+
+    /// Gives each item to `give`, until that returns `false`.
+    fn translate(self, item_limit: usize, give: &mut dyn FnMut(Found) -> bool) {
+        let text = match std::str::from_utf8(&self.text) {
+            Ok(text) => text,
+            Err(error) => {
+                give(Err(self.not_utf8(error.valid_up_to())));
+                return;
+            }
+        };
+        let mut translation = Translation::new(item_limit, give);
+        if let Err(Stop::Broken(error)) = translation.run(text, self.first_line) {
+            give(Err(error));
+        }
+    }
+
+    fn not_utf8(&self, valid: usize) -> ItemError {
+        let before = &self.text[..valid];
+        let line_start = before
+            .iter()
+            .rposition(|b| *b == b'\n')
+            .map_or(0, |at| at + 1);
+        let kind = JsonErrorKind::InvalidUtf8;
+        ItemError::new(ItemCode::Json(kind), "the document is not UTF-8").at(
+            self.first_line + newlines(before),
+            (valid - line_start) as u64 + 1,
+        )
+    }
+}
+
+/// Why a translation ended early.
+enum Stop {
+    /// The document cannot be read on.
+    Broken(ItemError),
+    /// Nobody takes the items.
+    Unwanted,
+}
+
+/// A mapping or sequence that is open.
+struct Frame {
+    is_mapping: bool,
+    /// In a mapping: the next node is a value.
+    wants_value: bool,
+    is_empty: bool,
+    /// The anchor on it, with where its JSON begins in the recording.
+    anchor: Option<(usize, usize)>,
+}
+
+/// The translation of one part of a body.
+struct Translation<'g> {
+    give: &'g mut dyn FnMut(Found) -> bool,
+    item_limit: usize,
+    values: ValueSplitter,
+    frames: Vec<Frame>,
+    /// The JSON since the outermost open anchor.
+    recording: Vec<u8>,
+    anchors: HashMap<usize, Vec<u8>>,
+    open_anchors: usize,
+    aliases: usize,
+    aliased_bytes: usize,
+    place: (u64, u64),
+}
+
+impl<'g> Translation<'g> {
+    fn new(item_limit: usize, give: &'g mut dyn FnMut(Found) -> bool) -> Self {
+        Self {
+            give,
+            item_limit,
+            values: ValueSplitter::new(item_limit),
+            frames: Vec::new(),
+            recording: Vec::new(),
+            anchors: HashMap::new(),
+            open_anchors: 0,
+            aliases: 0,
+            aliased_bytes: 0,
+            place: (1, 1),
+        }
+    }
+
+    fn run(&mut self, text: &str, first_line: u64) -> Result<(), Stop> {
+        let mut parser = Parser::<StrInput>::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| broken(&error, first_line))?;
+            self.set_place(span, first_line);
+            self.translate(event)?;
+        }
+        Ok(())
+    }
+
+    fn set_place(&mut self, span: Span, first_line: u64) {
+        self.place = place(span.start.line(), span.start.col() + 1, first_line);
+        self.values.set_line(self.place.0);
+    }
+
+    fn translate(&mut self, event: Event<'_>) -> Result<(), Stop> {
+        match event {
+            Event::DocumentStart(..) => {
+                self.values = ValueSplitter::new(self.item_limit);
+                self.values.set_line(self.place.0);
+                self.anchors.clear();
+            }
+            Event::DocumentEnd => self.end_document()?,
+            Event::Scalar(text, style, anchor, tag) => {
+                self.check_tag(tag.is_some())?;
+                self.scalar(&text, style, anchor)?;
+            }
+            Event::SequenceStart(_, anchor, tag) => self.open(false, anchor, tag.is_some())?,
+            Event::MappingStart(_, anchor, tag) => self.open(true, anchor, tag.is_some())?,
+            Event::SequenceEnd | Event::MappingEnd => self.close()?,
+            Event::Alias(anchor) => self.alias(anchor)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end_document(&mut self) -> Result<(), Stop> {
+        match self.values.finish() {
+            Some(found) => self.hand_over(found),
+            None => Ok(()),
+        }
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize) -> Result<(), Stop> {
+        if self.frames.is_empty() && style == ScalarStyle::Plain && text.is_empty() {
+            return Ok(());
+        }
+        let is_key = self.at_key();
+        let json = match resolve(text, style) {
+            Scalar::Other(_) if is_key => {
+                self.refuse(
+                    ItemCode::AmbiguousScalar,
+                    "a key that is no string wants quotes",
+                )?;
+                Value::from(text).to_string().into()
+            }
+            Scalar::Text(json) | Scalar::Other(json) => json,
+            Scalar::Ambiguous => {
+                let message = "a plain scalar that readers understand differently wants quotes";
+                self.refuse(ItemCode::AmbiguousScalar, message)?;
+                Value::from(text).to_string().into()
+            }
+        };
+        if is_key && style == ScalarStyle::Plain && text == "<<" {
+            self.refuse(ItemCode::InvalidYaml, "merge keys are not accepted")?;
+        }
+        self.separate()?;
+        self.write(json.as_bytes())?;
+        if anchor != 0 {
+            self.keep_anchor(anchor, json.as_bytes().to_vec())?;
+        }
+        self.after_node();
+        Ok(())
+    }
+
+    fn open(&mut self, is_mapping: bool, anchor: usize, tagged: bool) -> Result<(), Stop> {
+        self.check_tag(tagged)?;
+        if self.at_key() {
+            return Err(self.stop("a key is not a string"));
+        }
+        self.separate()?;
+        let anchor = (anchor != 0).then(|| {
+            self.open_anchors += 1;
+            (anchor, self.recording.len())
+        });
+        self.frames.push(Frame {
+            is_mapping,
+            wants_value: false,
+            is_empty: true,
+            anchor,
+        });
+        self.write(if is_mapping { b"{" } else { b"[" })
+    }
+
+    fn close(&mut self) -> Result<(), Stop> {
+        let Some(frame) = self.frames.pop() else {
+            return Ok(());
+        };
+        self.write(if frame.is_mapping { b"}" } else { b"]" })?;
+        if let Some((anchor, start)) = frame.anchor {
+            let json = self.recording[start..].to_vec();
+            self.open_anchors -= 1;
+            if self.open_anchors == 0 {
+                self.recording.clear();
+            }
+            self.keep_anchor(anchor, json)?;
+        }
+        self.after_node();
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize) -> Result<(), Stop> {
+        self.aliases += 1;
+        if self.at_key() {
+            return Err(self.stop("a key is an alias"));
+        }
+        let Some(json) = self.anchors.get(&anchor).cloned() else {
+            return Err(self.stop("an alias stands inside its own anchor"));
+        };
+        self.separate()?;
+        self.count_aliased(json.len())?;
+        self.write(&json)?;
+        self.after_node();
+        Ok(())
+    }
+
+    fn keep_anchor(&mut self, anchor: usize, json: Vec<u8>) -> Result<(), Stop> {
+        self.count_aliased(json.len())?;
+        self.anchors.insert(anchor, json);
+        Ok(())
+    }
+
+    /// Counts what anchors and aliases cost.
+    fn count_aliased(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.aliased_bytes += bytes;
+        if self.aliases > MAX_ALIASES || self.aliased_bytes > MAX_ALIASED_BYTES {
+            return Err(self.stop("too much is written with anchors and aliases"));
+        }
+        Ok(())
+    }
+
+    fn check_tag(&mut self, tagged: bool) -> Result<(), Stop> {
+        if tagged {
+            self.refuse(ItemCode::InvalidYaml, "tags are not accepted")?;
+        }
+        Ok(())
+    }
+
+    fn at_key(&self) -> bool {
+        self.frames
+            .last()
+            .is_some_and(|frame| frame.is_mapping && !frame.wants_value)
+    }
+
+    /// Writes what JSON wants before the next node.
+    fn separate(&mut self) -> Result<(), Stop> {
+        let separator: &[u8] = match self.frames.last_mut() {
+            None => b"",
+            Some(frame) if frame.wants_value => b":",
+            Some(frame) if frame.is_empty => {
+                frame.is_empty = false;
+                b""
+            }
+            Some(_) => b",",
+        };
+        self.write(separator)
+    }
+
+    fn after_node(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.wants_value = frame.is_mapping && !frame.wants_value;
+        }
+    }
+
+    fn write(&mut self, mut json: &[u8]) -> Result<(), Stop> {
+        if self.open_anchors > 0 {
+            if self.recording.len() + json.len() > MAX_ALIASED_BYTES {
+                return Err(self.stop("too much is written with anchors and aliases"));
+            }
+            self.recording.extend_from_slice(json);
+        }
+        while !json.is_empty() {
+            let (used, found) = self.values.push(json);
+            json = &json[used..];
+            if let Some(found) = found {
+                self.hand_over(found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses the item at hand and goes on, so that its neighbours in the document are had.
+    fn refuse(&mut self, code: ItemCode, message: &str) -> Result<(), Stop> {
+        let error = ItemError::new(code, message).at(self.place.0, self.place.1);
+        match self.values.refuse(error) {
+            None => Ok(()),
+            Some(error) => self.hand_over(Err(error)),
+        }
+    }
+
+    fn hand_over(&mut self, found: Found) -> Result<(), Stop> {
+        // A column of the translation says nothing about the document.
+        let found = found.map_err(|error| ItemError {
+            fatal: false,
+            ..error
+        });
+        if (self.give)(found) {
+            Ok(())
+        } else {
+            Err(Stop::Unwanted)
+        }
+    }
+
+    fn stop(&self, message: &str) -> Stop {
+        let error = ItemError::new(ItemCode::InvalidYaml, message);
+        Stop::Broken(error.at(self.place.0, self.place.1))
+    }
+}
+
+/// The parser's error, in the lines of the body.
+fn broken(error: &ScanError, first_line: u64) -> Stop {
+    let (line, column) = place(error.marker().line(), error.marker().col() + 1, first_line);
+    let message = bounded(error.info().as_str(), MESSAGE_CHARS);
+    Stop::Broken(ItemError::new(ItemCode::InvalidYaml, message).at(line, column))
+}
+
+fn place(line: usize, column: usize, first_line: u64) -> (u64, u64) {
+    (first_line + (line as u64).saturating_sub(1), column as u64)
+}
+
+/// What a scalar is in JSON.
+#[derive(Debug, PartialEq, Eq)]
+enum Scalar<'t> {
+    /// A string, quoted.
+    Text(Cow<'t, str>),
+    /// A number, a boolean or null.
+    Other(Cow<'t, str>),
+    /// Not the same for every reader.
+    Ambiguous,
+}
+
+fn resolve(text: &str, style: ScalarStyle) -> Scalar<'_> {
+    if style != ScalarStyle::Plain {
+        return Scalar::Text(Value::from(text).to_string().into());
+    }
+    match text {
+        "true" | "false" | "null" => Scalar::Other(text.into()),
+        "" | "~" => Scalar::Other("null".into()),
+        _ if is_json_number(text) => Scalar::Other(text.into()),
+        _ if is_ambiguous(text) => Scalar::Ambiguous,
+        _ => Scalar::Text(Value::from(text).to_string().into()),
+    }
+}
+
+/// Whether JSON spells a number like this.
+fn is_json_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let leading_zero =
+        unsigned.starts_with('0') && unsigned[1..].starts_with(|c: char| c.is_ascii_digit());
+    let whole = unsigned.split(['.', 'e', 'E']).next().unwrap_or("");
+    let point_is_between = unsigned
+        .split_once('.')
+        .is_none_or(|(_, after)| after.starts_with(|c: char| c.is_ascii_digit()));
+    !leading_zero && !whole.is_empty() && point_is_between && is_decimal(unsigned)
+}
+
+/// Whether some YAML reader takes this plain scalar for something that is not a string.
+fn is_ambiguous(text: &str) -> bool {
+    const WORDS: [&str; 11] = [
+        "true", "false", "null", "yes", "no", "on", "off", "y", "n", ".nan", "=",
+    ];
+    let lower = text.to_ascii_lowercase();
+    if WORDS.contains(&lower.as_str()) {
+        return true;
+    }
+    let number = lower.strip_prefix(['+', '-']).unwrap_or(&lower);
+    if !number.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return false;
+    }
+    let number = number.replace('_', "");
+    number == ".inf" || is_decimal(&number) || is_based(&number) || is_sexagesimal(&number)
+}
+
+/// Digits with at most a point and an exponent.
+fn is_decimal(text: &str) -> bool {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent_is_good = exponent.is_none_or(|exponent| {
+        let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !digits.is_empty() && is_digits(digits)
+    });
+    whole.len() + fraction.len() > 0 && is_digits(whole) && is_digits(fraction) && exponent_is_good
+}
+
+/// Hexadecimal, octal or binary digits behind their mark, in lower case.
+fn is_based(text: &str) -> bool {
+    let Some((mark, digits)) = text.split_at_checked(2) else {
+        return false;
+    };
+    let radix = match mark {
+        "0x" => 16,
+        "0o" => 8,
+        "0b" => 2,
+        _ => return false,
+    };
+    !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix))
+}
+
+/// Hours and minutes, or degrees: digits, then one or more parts below 60.
+fn is_sexagesimal(text: &str) -> bool {
+    let whole = text.split_once('.').map_or(
+        text,
+        |(whole, fraction)| {
+            if is_digits(fraction) { whole } else { "" }
+        },
+    );
+    let mut parts = whole.split(':');
+    let first = parts.next().unwrap_or("");
+    let mut count = 0;
+    let below_sixty = parts.all(|part| {
+        count += 1;
+        is_digits(part) && part.parse::<u8>().is_ok_and(|part| part < 60)
+    });
+    !first.is_empty() && is_digits(first) && below_sixty && count > 0
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> Scalar<'_> {
+        resolve(text, ScalarStyle::Plain)
+    }
+
+    #[test]
+    fn what_json_spells_alike_is_no_string() {
+        for text in [
+            "0", "-1", "10", "1.5", "-0.25", "1e3", "1.5E-7", "1e+06", "true", "null",
+        ] {
+            assert_eq!(plain(text), Scalar::Other(text.into()), "{text}");
+        }
+        assert_eq!(plain("~"), Scalar::Other("null".into()));
+    }
+
+    #[test]
+    fn what_readers_understand_differently_is_refused() {
+        for text in [
+            "010",
+            "1_000",
+            "+1",
+            "0x1F",
+            "0o17",
+            "0b1",
+            "1.",
+            ".5",
+            "1:30",
+            "190:20:30",
+            "-.inf",
+            ".NaN",
+            "yes",
+            "No",
+            "ON",
+            "off",
+            "y",
+            "True",
+            "NULL",
+            "00",
+            "-01",
+            "1_000.5",
+            "1e5_0",
+            "20:30:15.5",
+            "=",
+        ] {
+            assert_eq!(plain(text), Scalar::Ambiguous, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_else_is_a_string() {
+        for text in [
+            "2026-05-04T08:00:00Z",
+            "2026-05-04",
+            "v1.14.0",
+            "1.14.0",
+            "10.20.0.1:5000/packs",
+            "10.20.0.1",
+            "-",
+            ".",
+            "yesterday",
+            "0xZZ",
+            "1:75",
+            "sha256:00",
+            "e5",
+            "1e",
+            "a_1",
+            "1:30:x",
+            "_1",
+        ] {
+            assert_eq!(
+                plain(text),
+                Scalar::Text(format!("\"{text}\"").into()),
+                "{text}"
+            );
+        }
+        for text in ["010", "yes", "", "null"] {
+            let quoted = resolve(text, ScalarStyle::SingleQuoted);
+            assert_eq!(quoted, Scalar::Text(format!("\"{text}\"").into()));
+        }
+    }
+
+    #[test]
+    fn documents_are_cut_at_their_marks() {
+        let body = b"%YAML 1.2\n---\na: |\n  ---\n--- # two\nb: '\n--- x'\n...\n# three\nc: 1\n";
+        let mut splitter = DocumentSplitter::new(1_000);
+        let mut found = Vec::new();
+        let mut rest = &body[..];
+        while !rest.is_empty() {
+            let (used, piece) = splitter.push(rest);
+            rest = &rest[used..];
+            if let Some(Piece::Document(document)) = piece {
+                found.push(document);
+            }
+        }
+        found.extend(splitter.finish());
+        let seen: Vec<_> = found
+            .iter()
+            .map(|document| {
+                (
+                    document.first_line,
+                    std::str::from_utf8(&document.text).unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (1, "%YAML 1.2\n---\na: |\n  ---\n"),
+                (5, "--- # two\nb: '\n"),
+                (7, "--- x'\n...\n"),
+                (9, "# three\nc: 1\n"),
+            ]
+        );
+    }
+}
