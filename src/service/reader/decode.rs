@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
@@ -139,10 +139,17 @@ where
 #[derive(Debug, Default)]
 struct Wire {
     bytes: AtomicU64,
-    failed: AtomicBool,
+    failure: Mutex<Option<io::Error>>,
 }
 
-/// Counts what is read.
+impl Wire {
+    fn take_failure(&self) -> Option<io::Error> {
+        self.failure.lock().ok()?.take()
+    }
+}
+
+/// Counts what is read. A failure is kept aside and looks like the end: a decoder that met it would
+/// drop what it has already decoded.
 struct Counted<R> {
     reader: R,
     wire: Arc<Wire>,
@@ -155,13 +162,14 @@ impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let outcome = ready!(Pin::new(&mut self.reader).poll_read(context, buffer));
+        if let Err(error) = ready!(Pin::new(&mut self.reader).poll_read(context, buffer))
+            && let Ok(mut failure) = self.wire.failure.lock()
+        {
+            *failure = Some(error);
+        }
         let count = (buffer.filled().len() - before) as u64;
         self.wire.bytes.fetch_add(count, Ordering::Relaxed);
-        self.wire
-            .failed
-            .fetch_or(outcome.is_err(), Ordering::Relaxed);
-        Poll::Ready(outcome)
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -195,16 +203,17 @@ impl<D: AsyncRead + Unpin> AsyncRead for Guarded<D> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if let Err(error) = ready!(Pin::new(&mut self.decoder).poll_read(context, buffer)) {
-            let wire_failed = self.wire.failed.load(Ordering::Relaxed);
-            let error = if wire_failed {
-                error
-            } else {
-                io::Error::other(Corrupt)
-            };
-            return Poll::Ready(Err(error));
+        let outcome = ready!(Pin::new(&mut self.decoder).poll_read(context, buffer));
+        let count = (buffer.filled().len() - before) as u64;
+        if (count == 0 || outcome.is_err())
+            && let Some(failure) = self.wire.take_failure()
+        {
+            return Poll::Ready(Err(failure));
         }
-        self.decoded += (buffer.filled().len() - before) as u64;
+        if outcome.is_err() {
+            return Poll::Ready(Err(io::Error::other(Corrupt)));
+        }
+        self.decoded += count;
         Poll::Ready(self.check())
     }
 }

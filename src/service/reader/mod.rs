@@ -23,7 +23,7 @@ use crate::domain::path::JsonPath;
 use decode::{Corrupt, TooMuch};
 use lines::LineSplitter;
 use values::ValueSplitter;
-use yaml::DocumentSplitter;
+use yaml::{DocumentSplitter, Message};
 
 /// How much of a refused item is kept for whoever mends it, in bytes.
 const RAW_KEPT: usize = 4 * 1024;
@@ -117,7 +117,8 @@ pub struct ItemError {
     pub path: JsonPath,
     /// Nothing after this can be read; what came before stands.
     pub fatal: bool,
-    /// The item's beginning, at most 4 KiB, where it was seen.
+    /// What was seen of the item: its beginning, at most 4 KiB; or, where it was refused for its
+    /// YAML, its source within the record limit.
     pub raw: Option<Vec<u8>>,
 }
 
@@ -223,7 +224,7 @@ pub struct ItemReader<R> {
     limits: ReaderLimits,
     source: Source,
     /// The items of the YAML document at hand, from the thread that reads it.
-    document: Option<mpsc::Receiver<Found>>,
+    document: Option<mpsc::Receiver<Message>>,
     /// The first bytes of the body, until it is known that they are no byte order mark.
     lead: Option<Vec<u8>>,
     next_index: u64,
@@ -253,8 +254,8 @@ impl<R: AsyncBufRead + Unpin> ItemReader<R> {
 
     /// The next item, or what is wrong with it; `None` at the end, and after a fatal error.
     ///
-    /// Call it from within a tokio runtime: YAML is read on a blocking thread. Not to be dropped
-    /// while pending.
+    /// Call it from within a tokio runtime: YAML is read on a blocking thread. A call that is dropped
+    /// while it waits loses nothing.
     pub async fn next(&mut self) -> Option<Found> {
         if self.ended {
             return None;
@@ -293,11 +294,18 @@ impl<R: AsyncBufRead + Unpin> ItemReader<R> {
 
     /// The next item of the YAML document at hand.
     async fn next_of_document(&mut self) -> Option<Found> {
-        let found = self.document.as_mut()?.recv().await;
-        if found.is_none() {
-            self.document = None;
+        let message = self.document.as_mut()?.recv().await;
+        match message {
+            Some(Message::Found(found)) => return Some(found),
+            Some(Message::End) => self.document = None,
+            // The thread is gone without a last word; to go on would lose items silently.
+            None => {
+                self.document = None;
+                let message = "the document could not be read to its end";
+                return Some(Err(ItemError::new(ItemCode::InvalidYaml, message)));
+            }
         }
-        found
+        None
     }
 
     /// Reads on by one chunk.
@@ -316,12 +324,13 @@ impl<R: AsyncBufRead + Unpin> ItemReader<R> {
 
     /// Reads the first bytes of the body and passes them on, unless they are a byte order mark.
     async fn read_lead(&mut self) -> io::Result<Progress> {
-        let mut lead = self.lead.take().unwrap_or_default();
         let chunk = self.reader.fill_buf().await?;
+        let mut lead = self.lead.take().unwrap_or_default();
         let used = chunk.len().min(BYTE_ORDER_MARK.len() - lead.len());
         lead.extend_from_slice(&chunk[..used]);
         self.reader.consume(used);
-        if used > 0 && lead.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(&lead) {
+        let is_beginning = lead.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(&lead);
+        if used > 0 && is_beginning {
             self.lead = Some(lead);
             return Ok(Progress::More);
         }

@@ -116,6 +116,9 @@ pub(super) struct ValueSplitter {
     head: Head,
     item: Partial,
     item_line: u64,
+    /// Where a translated text and its item at hand come from.
+    offset: usize,
+    item_offset: usize,
     /// What is wrong with the item at hand, though its text may look well.
     fault: Option<ItemError>,
 }
@@ -130,13 +133,21 @@ impl ValueSplitter {
             head: Head::default(),
             item: Partial::new(limit),
             item_line: 1,
+            offset: 0,
+            item_offset: 0,
             fault: None,
         }
     }
 
-    /// Says on which line the next byte stands, for a text that was translated.
-    pub(super) fn set_line(&mut self, line: u64) {
+    /// Says where the next byte comes from, for a text that was translated.
+    pub(super) fn set_place(&mut self, line: u64, offset: usize) {
         self.position.line = line;
+        self.offset = offset;
+    }
+
+    /// Where the last item began, as [`set_place`](Self::set_place) said.
+    pub(super) fn item_offset(&self) -> usize {
+        self.item_offset
     }
 
     /// Refuses the item at hand, when it ends; the error comes back if there is none.
@@ -258,9 +269,14 @@ impl ValueSplitter {
         }
     }
 
+    fn begin_item(&mut self) {
+        self.item_line = self.position.line;
+        self.item_offset = self.offset;
+    }
+
     /// Begins a top-level value.
     fn begin_value(&mut self, byte: u8) -> (usize, Option<Found>) {
-        self.item_line = self.position.line;
+        self.begin_item();
         match byte {
             b'{' => {
                 self.head = Head::default();
@@ -297,7 +313,7 @@ impl ValueSplitter {
             }
             (Slot::CommaOrEnd, b',') => self.place = place(Slot::Next),
             (Slot::FirstOrEnd | Slot::Next, _) => {
-                self.item_line = self.position.line;
+                self.begin_item();
                 return self.begin_scan(byte, place(Slot::Inside));
             }
             _ => return self.unexpected(),

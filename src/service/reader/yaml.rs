@@ -6,7 +6,7 @@
 //!
 //! The translation works on the parser's events, since only they tell a plain scalar from a quoted
 //! one. A plain scalar is a number, boolean or null where JSON would spell it the same; where YAML
-//! 1.1, YAML 1.2 and Kubernetes disagree (`010`, `1_000`, `yes`, `1:30`) it is refused; all else,
+//! 1.1, YAML 1.2 and Kubernetes disagree (`010`, `1_000`, `1e3`, `yes`, `1:30`, a bare U+2028) it is refused; all else,
 //! timestamps too, is a string. What `kubectl` writes passes unchanged, since it quotes all of those.
 
 use std::borrow::Cow;
@@ -27,6 +27,10 @@ const MAX_ALIASES: usize = 100;
 /// How many bytes aliases may bring into one body part: a few lines can otherwise stand for
 /// petabytes.
 const MAX_ALIASED_BYTES: usize = 1024 * 1024;
+
+/// The line breaks that YAML 1.1 knows beside those of 1.2, and folds into spaces. Writers escape
+/// them between double quotes.
+const OLD_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 /// The longest quotation of the parser's own words, in characters.
 const MESSAGE_CHARS: usize = 160;
@@ -52,6 +56,15 @@ pub(super) struct DocumentSplitter {
 pub(super) struct Document {
     text: Vec<u8>,
     first_line: u64,
+}
+
+/// What the thread that reads a document has to say.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// An item.
+    Found(Found),
+    /// There are no more.
+    End,
 }
 
 impl DocumentSplitter {
@@ -160,10 +173,14 @@ fn is_idle(line: &[u8], may_be_directive: bool) -> bool {
 impl Document {
     /// Reads the document on a thread where that may take its time, no faster than its items are
     /// taken.
-    pub(super) fn spawn(self, item_limit: usize) -> mpsc::Receiver<Found> {
+    pub(super) fn spawn(self, item_limit: usize) -> mpsc::Receiver<Message> {
         let (sender, receiver) = mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
-            self.translate(item_limit, &mut |found| sender.blocking_send(found).is_ok());
+            self.translate(item_limit, &mut |found| {
+                sender.blocking_send(Message::Found(found)).is_ok()
+            });
+            // Nobody may be left to hear it.
+            let _ = sender.blocking_send(Message::End);
         });
         receiver
     }
@@ -177,8 +194,8 @@ impl Document {
                 return;
             }
         };
-        let mut translation = Translation::new(item_limit, give);
-        if let Err(Stop::Broken(error)) = translation.run(text, self.first_line) {
+        let mut translation = Translation::new(text, item_limit, give);
+        if let Err(Stop::Broken(error)) = translation.run(self.first_line) {
             give(Err(error));
         }
     }
@@ -228,10 +245,13 @@ struct Translation<'g> {
     aliases: usize,
     aliased_bytes: usize,
     place: (u64, u64),
+    text: &'g str,
+    /// Where in the text the event at hand begins.
+    offset: usize,
 }
 
 impl<'g> Translation<'g> {
-    fn new(item_limit: usize, give: &'g mut dyn FnMut(Found) -> bool) -> Self {
+    fn new(text: &'g str, item_limit: usize, give: &'g mut dyn FnMut(Found) -> bool) -> Self {
         Self {
             give,
             item_limit,
@@ -243,11 +263,13 @@ impl<'g> Translation<'g> {
             aliases: 0,
             aliased_bytes: 0,
             place: (1, 1),
+            text,
+            offset: 0,
         }
     }
 
-    fn run(&mut self, text: &str, first_line: u64) -> Result<(), Stop> {
-        let mut parser = Parser::<StrInput>::new_from_str(text);
+    fn run(&mut self, first_line: u64) -> Result<(), Stop> {
+        let mut parser = Parser::<StrInput>::new_from_str(self.text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| broken(&error, first_line))?;
             self.set_place(span, first_line);
@@ -258,14 +280,15 @@ impl<'g> Translation<'g> {
 
     fn set_place(&mut self, span: Span, first_line: u64) {
         self.place = place(span.start.line(), span.start.col() + 1, first_line);
-        self.values.set_line(self.place.0);
+        self.offset = span.start.byte_offset().unwrap_or(self.offset);
+        self.values.set_place(self.place.0, self.offset);
     }
 
     fn translate(&mut self, event: Event<'_>) -> Result<(), Stop> {
         match event {
             Event::DocumentStart(..) => {
                 self.values = ValueSplitter::new(self.item_limit);
-                self.values.set_line(self.place.0);
+                self.values.set_place(self.place.0, self.offset);
                 self.anchors.clear();
             }
             Event::DocumentEnd => self.end_document()?,
@@ -290,11 +313,10 @@ impl<'g> Translation<'g> {
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize) -> Result<(), Stop> {
-        if self.frames.is_empty() && style == ScalarStyle::Plain && text.is_empty() {
-            return Ok(());
-        }
         let is_key = self.at_key();
         let json = match resolve(text, style) {
+            // An empty document, such as the one before a leading mark, is no item.
+            Scalar::Other(json) if json == "null" && self.frames.is_empty() => return Ok(()),
             Scalar::Other(_) if is_key => {
                 self.refuse(
                     ItemCode::AmbiguousScalar,
@@ -447,16 +469,30 @@ impl<'g> Translation<'g> {
     }
 
     fn hand_over(&mut self, found: Found) -> Result<(), Stop> {
-        // A column of the translation says nothing about the document.
-        let found = found.map_err(|error| ItemError {
-            fatal: false,
-            ..error
-        });
+        let found = found.map_err(|error| self.with_source(error));
         if (self.give)(found) {
             Ok(())
         } else {
             Err(Stop::Unwanted)
         }
+    }
+
+    /// Adds what the item looks like in the document, which is all that is left of it.
+    fn with_source(&self, mut error: ItemError) -> ItemError {
+        error.fatal = false;
+        let refused_here = matches!(
+            error.code,
+            ItemCode::AmbiguousScalar | ItemCode::InvalidYaml
+        );
+        let source = self
+            .text
+            .as_bytes()
+            .get(self.values.item_offset()..self.offset);
+        if let (true, Some(source)) = (refused_here, source) {
+            let source = source.trim_ascii_end();
+            error.raw = Some(source[..source.len().min(self.item_limit)].to_vec());
+        }
+        error
     }
 
     fn stop(&self, message: &str) -> Stop {
@@ -488,6 +524,9 @@ enum Scalar<'t> {
 }
 
 fn resolve(text: &str, style: ScalarStyle) -> Scalar<'_> {
+    if style != ScalarStyle::DoubleQuoted && text.contains(OLD_BREAKS) {
+        return Scalar::Ambiguous;
+    }
     if style != ScalarStyle::Plain {
         return Scalar::Text(Value::from(text).to_string().into());
     }
@@ -500,22 +539,27 @@ fn resolve(text: &str, style: ScalarStyle) -> Scalar<'_> {
     }
 }
 
-/// Whether JSON spells a number like this.
+/// Whether JSON spells a number like this, and every YAML reader takes it for one. An exponent wants
+/// a point and a sign for that: YAML 1.1 reads `12e4`, which may be the beginning of a digest, as a
+/// string.
 fn is_json_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let leading_zero =
-        unsigned.starts_with('0') && unsigned[1..].starts_with(|c: char| c.is_ascii_digit());
-    let whole = unsigned.split(['.', 'e', 'E']).next().unwrap_or("");
-    let point_is_between = unsigned
-        .split_once('.')
-        .is_none_or(|(_, after)| after.starts_with(|c: char| c.is_ascii_digit()));
-    !leading_zero && !whole.is_empty() && point_is_between && is_decimal(unsigned)
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "+0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let leading_zero = whole.len() > 1 && whole.starts_with('0');
+    let exponent_is_plain =
+        mantissa == unsigned || mantissa.contains('.') && exponent.starts_with(['+', '-']);
+    !leading_zero
+        && !whole.is_empty()
+        && !fraction.is_empty()
+        && exponent_is_plain
+        && is_decimal(unsigned)
 }
 
 /// Whether some YAML reader takes this plain scalar for something that is not a string.
 fn is_ambiguous(text: &str) -> bool {
-    const WORDS: [&str; 11] = [
-        "true", "false", "null", "yes", "no", "on", "off", "y", "n", ".nan", "=",
+    const WORDS: [&str; 9] = [
+        "true", "false", "null", "yes", "no", "on", "off", ".nan", "=",
     ];
     let lower = text.to_ascii_lowercase();
     if WORDS.contains(&lower.as_str()) {
@@ -590,7 +634,7 @@ mod tests {
     #[test]
     fn what_json_spells_alike_is_no_string() {
         for text in [
-            "0", "-1", "10", "1.5", "-0.25", "1e3", "1.5E-7", "1e+06", "true", "null",
+            "0", "-1", "10", "1.5", "-0.25", "1.5E-7", "1.0e+06", "true", "null",
         ] {
             assert_eq!(plain(text), Scalar::Other(text.into()), "{text}");
         }
@@ -601,6 +645,10 @@ mod tests {
     fn what_readers_understand_differently_is_refused() {
         for text in [
             "010",
+            "1e3",
+            "1e+06",
+            "1.5e7",
+            "12e45678",
             "1_000",
             "+1",
             "0x1F",
@@ -616,7 +664,6 @@ mod tests {
             "No",
             "ON",
             "off",
-            "y",
             "True",
             "NULL",
             "00",
@@ -643,6 +690,8 @@ mod tests {
             ".",
             "yesterday",
             "0xZZ",
+            "y",
+            "n",
             "1:75",
             "sha256:00",
             "e5",
@@ -657,6 +706,10 @@ mod tests {
                 "{text}"
             );
         }
+        assert_eq!(
+            resolve("a\u{85}", ScalarStyle::SingleQuoted),
+            Scalar::Ambiguous
+        );
         for text in ["010", "yes", "", "null"] {
             let quoted = resolve(text, ScalarStyle::SingleQuoted);
             assert_eq!(quoted, Scalar::Text(format!("\"{text}\"").into()));
