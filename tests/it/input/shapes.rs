@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use packtrail::domain::envelope::EventType;
+use packtrail::domain::json::JsonLimits;
 use packtrail::service::reader::{
     DecodeLimits, Encoding, Format, ItemReader, RawItem, ReaderLimits, decode,
 };
@@ -217,6 +218,49 @@ fn an_item_refused_for_its_yaml_keeps_its_source() {
         String::from_utf8(raw).unwrap(),
         "kind: B # the second\n  size: 010"
     );
+}
+
+#[test]
+fn the_record_limit_is_exact_and_little_is_kept_of_what_exceeds_it() {
+    let limit = 5_000;
+    let item = JsonLimits {
+        max_bytes: limit,
+        ..JsonLimits::default()
+    };
+    let limits = ReaderLimits {
+        item,
+        ..ReaderLimits::default()
+    };
+    let record = |bytes| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+    let (most, more) = (record(limit), record(limit + 1));
+    for (body, format) in [
+        (format!("{most}\n{more}\n{most}"), Format::Ndjson),
+        (format!("[{most}, {more}, {most}]"), Format::Json),
+        (format!("{most}{more}{most}"), Format::Json),
+        (format!("{most}\n---\n{more}\n---\n{most}"), Format::Yaml),
+    ] {
+        let outcomes = wait(async {
+            let mut reader = ItemReader::new(Cursor::new(body), format, limits);
+            let mut outcomes = Vec::new();
+            while let Some(found) = reader.next().await {
+                outcomes.push(found.map(|item| item.text));
+            }
+            outcomes
+        });
+        let most = Ok(most.clone().into_bytes());
+        assert_eq!(
+            (outcomes.len(), &outcomes[0], &outcomes[2]),
+            (3, &most, &most),
+            "{format:?}"
+        );
+        let error = outcomes[1].as_ref().unwrap_err();
+        assert_eq!(error.code.as_str(), "ITEM_TOO_LARGE");
+        assert_eq!(
+            error.raw.as_deref(),
+            Some(&more.as_bytes()[..4_096]),
+            "{format:?}"
+        );
+    }
 }
 
 #[test]
