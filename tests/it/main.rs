@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails should end its test, just as the test itself may")]
 
 mod http;
+mod input;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
 mod records;

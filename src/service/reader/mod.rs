@@ -42,7 +42,10 @@ pub struct ReaderLimits {
 
 impl Default for ReaderLimits {
     fn default() -> Self {
-        Self { item: JsonLimits::default(), yaml_bytes: 64 * 1024 * 1024 }
+        Self {
+            item: JsonLimits::default(),
+            yaml_bytes: 64 * 1024 * 1024,
+        }
     }
 }
 
@@ -165,7 +168,11 @@ struct Partial {
 
 impl Partial {
     fn new(limit: usize) -> Self {
-        Self { limit, bytes: Vec::new(), too_large: false }
+        Self {
+            limit,
+            bytes: Vec::new(),
+            too_large: false,
+        }
     }
 
     fn extend(&mut self, bytes: &[u8]) {
@@ -189,7 +196,11 @@ impl Partial {
         if std::mem::take(&mut self.too_large) {
             return Err(ItemError::too_large(line, self.limit, bytes));
         }
-        Ok(RawItem { index: 0, line: Some(line), text: bytes })
+        Ok(RawItem {
+            index: 0,
+            line: Some(line),
+            text: bytes,
+        })
     }
 
     /// Takes out the beginning, to go with an error.
@@ -412,11 +423,20 @@ fn item((used, found): (usize, Option<Found>)) -> (usize, Option<Piece>) {
 /// The end of a body whose input failed.
 fn read_error(error: &io::Error) -> ItemError {
     let (code, message) = if is::<TooMuch>(error) {
-        (ItemCode::DecodedTooLarge, "the body grows too much when it is decompressed")
+        (
+            ItemCode::DecodedTooLarge,
+            "the body grows too much when it is decompressed",
+        )
     } else if is::<Corrupt>(error) {
-        (ItemCode::InvalidEncoding, "the body is not what its content encoding says")
+        (
+            ItemCode::InvalidEncoding,
+            "the body is not what its content encoding says",
+        )
     } else {
-        (ItemCode::ReadFailed, "the body could not be read to its end")
+        (
+            ItemCode::ReadFailed,
+            "the body could not be read to its end",
+        )
     };
     ItemError::new(code, message).fatal()
 }

@@ -2,5 +2,6 @@
 
 pub mod fleet;
 pub mod model;
+mod model_tests;
 mod samples;
 mod twin;

@@ -8,8 +8,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::fleet::fleet;
-use crate::model::{Input, state};
+use super::fleet::fleet;
+use super::model::{Input, state};
 
 /// 2026-05-04T10:00:00Z in microseconds.
 const TEN: i64 = 1_777_888_800_000_000;
