@@ -30,12 +30,7 @@ pub enum ContractKind {
 
 impl ContractKind {
     /// Every kind with a contract.
-    pub const ALL: [Self; 4] = [
-        Self::PackOperationResult,
-        Self::PackExecution,
-        Self::ClusterPack,
-        Self::PackReceipt,
-    ];
+    pub const ALL: [Self; 4] = [Self::PackOperationResult, Self::PackExecution, Self::ClusterPack, Self::PackReceipt];
 
     /// The published schema, as JSON text.
     #[must_use]
@@ -55,10 +50,8 @@ impl ContractKind {
     }
 
     fn validator(self) -> &'static Validator {
-        static RESULT: LazyLock<Validator> =
-            LazyLock::new(|| compile(ContractKind::PackOperationResult));
-        static EXECUTION: LazyLock<Validator> =
-            LazyLock::new(|| compile(ContractKind::PackExecution));
+        static RESULT: LazyLock<Validator> = LazyLock::new(|| compile(ContractKind::PackOperationResult));
+        static EXECUTION: LazyLock<Validator> = LazyLock::new(|| compile(ContractKind::PackExecution));
         static PACK: LazyLock<Validator> = LazyLock::new(|| compile(ContractKind::ClusterPack));
         static RECEIPT: LazyLock<Validator> = LazyLock::new(|| compile(ContractKind::PackReceipt));
         match self {
@@ -85,31 +78,20 @@ pub struct Breach {
 /// kept all the same: real clusters write dialects that the contract does not know.
 #[must_use]
 pub fn validate(kind: ContractKind, object: &Value) -> Vec<Breach> {
-    kind.validator()
-        .iter_errors(object)
-        .flat_map(|error| breaches(&error))
-        .take(MAX_BREACHES)
-        .collect()
+    kind.validator().iter_errors(object).flat_map(|error| breaches(&error)).take(MAX_BREACHES).collect()
 }
 
 /// Compiles a schema of the binary itself; a broken one fails the first test that runs.
 fn compile(kind: ContractKind) -> Validator {
     let schema: Value = serde_json::from_str(kind.schema()).expect("a contract is JSON");
-    jsonschema::options()
-        .should_validate_formats(true)
-        .build(&schema)
-        .expect("a contract is a schema")
+    jsonschema::options().should_validate_formats(true).build(&schema).expect("a contract is a schema")
 }
 
 /// The breaches of one error: one for each unknown member, else one.
 fn breaches(error: &ValidationError<'_>) -> Vec<Breach> {
     let path = path_of(error);
     if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
-        return unexpected
-            .iter()
-            .take(MAX_BREACHES)
-            .map(|name| unknown_member(&path, name))
-            .collect();
+        return unexpected.iter().take(MAX_BREACHES).map(|name| unknown_member(&path, name)).collect();
     }
     let message = bounded(&describe(error), MESSAGE_CHARS);
     vec![Breach { path, message }]
@@ -119,10 +101,7 @@ fn breaches(error: &ValidationError<'_>) -> Vec<Breach> {
 fn unknown_member(parent: &JsonPath, name: &str) -> Breach {
     let mut path = parent.clone();
     path.0.push(PathSegment::Key(name.to_owned()));
-    Breach {
-        path,
-        message: "the contract knows no such member".to_owned(),
-    }
+    Breach { path, message: "the contract knows no such member".to_owned() }
 }
 
 fn path_of(error: &ValidationError<'_>) -> JsonPath {
@@ -139,9 +118,7 @@ fn describe(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::Required { property } => format!("{property} is missing"),
         ValidationErrorKind::Enum { options } => format!("the value is none of {options}"),
         ValidationErrorKind::Format { format } => format!("the value is no {format}"),
-        ValidationErrorKind::Type {
-            kind: TypeKind::Single(kind),
-        } => {
+        ValidationErrorKind::Type { kind: TypeKind::Single(kind) } => {
             format!("the value is not of type {kind}")
         }
         _ => error.masked_with("the value").to_string(),
@@ -168,10 +145,7 @@ mod tests {
     fn every_contract_compiles_and_asks_for_a_spec() {
         for kind in ContractKind::ALL {
             let (path, message) = breach(kind, &json!({}));
-            assert_eq!(
-                (path.as_str(), message.as_str()),
-                ("$", "\"spec\" is missing")
-            );
+            assert_eq!((path.as_str(), message.as_str()), ("$", "\"spec\" is missing"));
         }
     }
 
@@ -183,41 +157,11 @@ mod tests {
     #[test]
     fn each_kind_of_breach_is_one_clear_sentence() {
         for (pointer, member, value, path, message) in [
-            (
-                "/spec",
-                "status",
-                json!("Odd"),
-                "$.spec.status",
-                r#"the value is none of ["Succeeded","Failed"]"#,
-            ),
-            (
-                "/spec",
-                "revision",
-                json!("1"),
-                "$.spec.revision",
-                "the value is not of type integer",
-            ),
-            (
-                "/spec",
-                "rbacDigest",
-                json!("x"),
-                "$.spec.rbacDigest",
-                "the contract knows no such member",
-            ),
-            (
-                "/spec",
-                "startedAt",
-                json!("noon"),
-                "$.spec.startedAt",
-                "the value is no date-time",
-            ),
-            (
-                "/spec",
-                "steps",
-                json!([{"status": "Failed"}]),
-                "$.spec.steps[0]",
-                "\"name\" is missing",
-            ),
+            ("/spec", "status", json!("Odd"), "$.spec.status", r#"the value is none of ["Succeeded","Failed"]"#),
+            ("/spec", "revision", json!("1"), "$.spec.revision", "the value is not of type integer"),
+            ("/spec", "rbacDigest", json!("x"), "$.spec.rbacDigest", "the contract knows no such member"),
+            ("/spec", "startedAt", json!("noon"), "$.spec.startedAt", "the value is no date-time"),
+            ("/spec", "steps", json!([{"status": "Failed"}]), "$.spec.steps[0]", "\"name\" is missing"),
         ] {
             let mut object = result();
             object.pointer_mut(pointer).unwrap()[member] = value;
@@ -236,10 +180,6 @@ mod tests {
         let found = validate(ContractKind::PackOperationResult, &object);
         assert_eq!(found.len(), MAX_BREACHES);
         assert!(found.iter().all(|breach| breach.message.len() < 700));
-        assert!(
-            found
-                .iter()
-                .all(|breach| !breach.message.contains("s3cret"))
-        );
+        assert!(found.iter().all(|breach| !breach.message.contains("s3cret")));
     }
 }

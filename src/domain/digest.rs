@@ -82,9 +82,7 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -102,10 +100,7 @@ mod tests {
         assert_eq!(digest.to_string(), EMPTY);
         assert_eq!(EMPTY.parse(), Ok(digest));
         assert_eq!(serde_json::to_value(digest).unwrap(), json!(EMPTY));
-        assert_eq!(
-            serde_json::from_value::<Digest>(json!(EMPTY)).unwrap(),
-            digest
-        );
+        assert_eq!(serde_json::from_value::<Digest>(json!(EMPTY)).unwrap(), digest);
         assert_eq!(digest.hex(), EMPTY[7..]);
     }
 
@@ -119,10 +114,7 @@ mod tests {
 
     #[test]
     fn key_order_does_not_change_a_digest_and_values_do() {
-        assert_eq!(
-            digest(&json!({"a": 1, "b": [2]})),
-            digest(&json!({"b": [2], "a": 1}))
-        );
+        assert_eq!(digest(&json!({"a": 1, "b": [2]})), digest(&json!({"b": [2], "a": 1})));
         assert_ne!(digest(&json!({"a": 1})), digest(&json!({"a": 2})));
     }
 }

@@ -62,10 +62,7 @@ impl EnvelopeError {
     pub const CODE: &str = "INVALID_ENVELOPE";
 
     fn at(member: &str, message: &'static str) -> Self {
-        Self {
-            path: JsonPath::key(member),
-            message,
-        }
+        Self { path: JsonPath::key(member), message }
     }
 }
 
@@ -81,19 +78,12 @@ impl EnvelopeError {
 pub fn open(value: Value) -> Result<Envelope, EnvelopeError> {
     let Value::Object(members) = value else {
         let path = JsonPath::default();
-        return Err(EnvelopeError {
-            path,
-            message: "an item is an object or a watch event",
-        });
+        return Err(EnvelopeError { path, message: "an item is an object or a watch event" });
     };
     let has = |name| members.contains_key(name);
     let bare = has("kind") || has("apiVersion") || !(has("type") || has("object"));
     if bare {
-        return Ok(Envelope {
-            event: EventType::Bare,
-            observed_at: None,
-            object: members,
-        });
+        return Ok(Envelope { event: EventType::Bare, observed_at: None, object: members });
     }
     open_event(members)
 }
@@ -110,11 +100,7 @@ fn open_event(mut members: Map<String, Value>) -> Result<Envelope, EnvelopeError
         Some(time) => Some(observed(time)?),
     };
     match members.shift_remove("object") {
-        Some(Value::Object(object)) => Ok(Envelope {
-            event,
-            observed_at,
-            object,
-        }),
+        Some(Value::Object(object)) => Ok(Envelope { event, observed_at, object }),
         _ => Err(EnvelopeError::at("object", "a watch event holds an object")),
     }
 }
@@ -138,15 +124,9 @@ mod tests {
 
     #[test]
     fn an_object_is_bare() {
-        for value in [
-            json!({"kind": "Run", "type": "x", "object": 1}),
-            json!({"metadata": {}}),
-        ] {
+        for value in [json!({"kind": "Run", "type": "x", "object": 1}), json!({"metadata": {}})] {
             let envelope = open(value.clone()).unwrap();
-            assert_eq!(
-                (envelope.event, envelope.observed_at),
-                (EventType::Bare, None)
-            );
+            assert_eq!((envelope.event, envelope.observed_at), (EventType::Bare, None));
             assert_eq!(Value::Object(envelope.object), value);
         }
     }
@@ -166,10 +146,7 @@ mod tests {
                 "type": name,
             });
             let envelope = open(value).unwrap();
-            assert_eq!(
-                (envelope.event, envelope.observed_at),
-                (event, Some(1_000_000))
-            );
+            assert_eq!((envelope.event, envelope.observed_at), (event, Some(1_000_000)));
             assert_eq!(envelope.object["kind"], "ClusterPack");
         }
         let unstamped = json!({"type": "ADDED", "object": {}, "observedAt": null});

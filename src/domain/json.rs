@@ -31,10 +31,7 @@ pub struct JsonLimits {
 
 impl Default for JsonLimits {
     fn default() -> Self {
-        Self {
-            max_bytes: 3 * 512 * 1024,
-            max_depth: 64,
-        }
+        Self { max_bytes: 3 * 512 * 1024, max_depth: 64 }
     }
 }
 
@@ -102,17 +99,10 @@ pub fn parse(text: &[u8], limits: &JsonLimits) -> Result<Value, JsonError> {
         return Err(at_start(JsonErrorKind::TooLarge, message));
     }
     let text = std::str::from_utf8(text).map_err(|error| not_utf8(text, error.valid_up_to()))?;
-    let mut state = State {
-        max_depth: limits.max_depth,
-        depth: 0,
-        fault: None,
-        trail: Vec::new(),
-    };
+    let mut state = State { max_depth: limits.max_depth, depth: 0, fault: None, trail: Vec::new() };
     let mut deserializer = Deserializer::from_str(text);
     let outcome = ValueSeed(&mut state).deserialize(&mut deserializer);
-    outcome
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| state.explain(&error))
+    outcome.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| state.explain(&error))
 }
 
 /// The canonical form of a value (RFC 8785): sorted keys, no spaces, one spelling a number.
@@ -129,22 +119,13 @@ pub fn canonical(value: &Value) -> Vec<u8> {
 
 /// An error about the text as a whole.
 fn at_start(kind: JsonErrorKind, message: String) -> JsonError {
-    JsonError {
-        kind,
-        path: JsonPath::default(),
-        line: 1,
-        column: 1,
-        message,
-    }
+    JsonError { kind, path: JsonPath::default(), line: 1, column: 1, message }
 }
 
 /// The error for a text whose first `valid` bytes are UTF-8 and no more.
 fn not_utf8(text: &[u8], valid: usize) -> JsonError {
     let before = &text[..valid];
-    let line_start = before
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |newline| newline + 1);
+    let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
     JsonError {
         kind: JsonErrorKind::InvalidUtf8,
         path: JsonPath::default(),
@@ -184,20 +165,14 @@ impl State {
     /// Refuses a string with a NUL in it.
     fn check_text<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
         if text.as_bytes().contains(&0) {
-            return Err(self.refuse(
-                JsonErrorKind::NulCharacter,
-                "a string holds a NUL character",
-            ));
+            return Err(self.refuse(JsonErrorKind::NulCharacter, "a string holds a NUL character"));
         }
         Ok(())
     }
 
     /// Refuses an integer that a double does not keep.
     fn unsafe_integer<E: serde::de::Error>(&mut self) -> E {
-        self.refuse(
-            JsonErrorKind::UnsafeInteger,
-            "an integer lies beyond ±(2^53−1)",
-        )
+        self.refuse(JsonErrorKind::UnsafeInteger, "an integer lies beyond ±(2^53−1)")
     }
 
     /// Turns the decoder's error into ours.
@@ -207,22 +182,14 @@ impl State {
             Some((kind, message)) => (kind, message.to_owned()),
             None => classify(error),
         };
-        JsonError {
-            kind,
-            path: JsonPath(self.trail),
-            line: error.line(),
-            column: error.column(),
-            message,
-        }
+        JsonError { kind, path: JsonPath(self.trail), line: error.line(), column: error.column(), message }
     }
 }
 
 /// The kind and message of an error that the decoder found itself.
 fn classify(error: &serde_json::Error) -> (JsonErrorKind, String) {
     let text = error.to_string();
-    let message = text
-        .rsplit_once(" at line ")
-        .map_or(text.as_str(), |(message, _)| message);
+    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
     let kind = if error.is_eof() {
         JsonErrorKind::Truncated
     } else if message == "number out of range" {
@@ -335,10 +302,7 @@ fn member<'de, A: MapAccess<'de>>(
     map: &mut A,
 ) -> Result<Value, A::Error> {
     if members.contains_key(key) {
-        return Err(state.refuse(
-            JsonErrorKind::DuplicateKey,
-            "a key comes twice in one object",
-        ));
+        return Err(state.refuse(JsonErrorKind::DuplicateKey, "a key comes twice in one object"));
     }
     map.next_value_seed(ValueSeed(state))
 }
@@ -388,25 +352,16 @@ mod tests {
         let text = r#" {"z": [1, -2, 0.5, 1e3, null, true], "a": {"ü": "\ud83d\ude00"}, "": ""} "#;
         let value = read(text).unwrap();
         assert_eq!(value, serde_json::from_str::<Value>(text).unwrap());
-        assert_eq!(
-            value.as_object().unwrap().keys().collect::<Vec<_>>(),
-            ["z", "a", ""]
-        );
+        assert_eq!(value.as_object().unwrap().keys().collect::<Vec<_>>(), ["z", "a", ""]);
     }
 
     #[test]
     fn a_duplicate_key_is_refused_with_its_path() {
         assert_eq!(
             refused(r#"{"spec": {"steps": [0, {"name": 1, "name": 1}]}}"#),
-            (
-                JsonErrorKind::DuplicateKey,
-                "$.spec.steps[1].name".to_owned()
-            )
+            (JsonErrorKind::DuplicateKey, "$.spec.steps[1].name".to_owned())
         );
-        assert_eq!(
-            refused(r#"{"a": 1, "\u0061": 2}"#).0,
-            JsonErrorKind::DuplicateKey
-        );
+        assert_eq!(refused(r#"{"a": 1, "\u0061": 2}"#).0, JsonErrorKind::DuplicateKey);
     }
 
     #[test]
@@ -431,14 +386,8 @@ mod tests {
 
     #[test]
     fn a_nul_is_refused_in_values_and_keys() {
-        assert_eq!(
-            refused(r#"["a\u0000b"]"#),
-            (JsonErrorKind::NulCharacter, "$[0]".to_owned())
-        );
-        assert_eq!(
-            refused(r#"{"a": {"\u0000": 1}}"#),
-            (JsonErrorKind::NulCharacter, "$.a".to_owned())
-        );
+        assert_eq!(refused(r#"["a\u0000b"]"#), (JsonErrorKind::NulCharacter, "$[0]".to_owned()));
+        assert_eq!(refused(r#"{"a": {"\u0000": 1}}"#), (JsonErrorKind::NulCharacter, "$.a".to_owned()));
     }
 
     #[test]
@@ -448,15 +397,9 @@ mod tests {
         for depth in [65, 5_000, 700_000] {
             assert_eq!(refused(&nested(depth)).0, JsonErrorKind::TooDeep);
         }
-        assert_eq!(
-            refused(&"{\"a\":".repeat(200_000)).0,
-            JsonErrorKind::TooDeep
-        );
+        assert_eq!(refused(&"{\"a\":".repeat(200_000)).0, JsonErrorKind::TooDeep);
         assert_eq!(refused(&"[".repeat(2_000_000)).0, JsonErrorKind::TooLarge);
-        let wide = JsonLimits {
-            max_bytes: usize::MAX,
-            ..JsonLimits::default()
-        };
+        let wide = JsonLimits { max_bytes: usize::MAX, ..JsonLimits::default() };
         let error = parse("[".repeat(1_000_000).as_bytes(), &wide).unwrap_err();
         assert_eq!(error.kind, JsonErrorKind::TooDeep);
     }
@@ -466,16 +409,7 @@ mod tests {
         let error = read("{\n  \"a\": 1,\n  \"b\": trux\n}").unwrap_err();
         assert_eq!((error.kind, error.line), (JsonErrorKind::Syntax, 3));
         assert_eq!(error.path.to_string(), "$.b");
-        for text in [
-            "{} {}",
-            "[1,]",
-            "{'a': 1}",
-            "NaN",
-            "\"\\ud800\"",
-            "01",
-            "+1",
-            "\"\t\"",
-        ] {
+        for text in ["{} {}", "[1,]", "{'a': 1}", "NaN", "\"\\ud800\"", "01", "+1", "\"\t\""] {
             assert_eq!(refused(text).0, JsonErrorKind::Syntax, "{text}");
         }
         for text in ["", " ", "{", "[1", "\"a", "{\"a\":"] {
@@ -492,25 +426,15 @@ mod tests {
 
     #[test]
     fn the_size_limit_is_exact() {
-        let limits = JsonLimits {
-            max_bytes: 4,
-            max_depth: 4,
-        };
+        let limits = JsonLimits { max_bytes: 4, max_depth: 4 };
         assert!(parse(b"1234", &limits).is_ok());
-        assert_eq!(
-            parse(b"12345", &limits).unwrap_err().kind,
-            JsonErrorKind::TooLarge
-        );
+        assert_eq!(parse(b"12345", &limits).unwrap_err().kind, JsonErrorKind::TooLarge);
     }
 
     #[test]
     fn an_error_quotes_no_more_than_a_little_of_the_input() {
         let long = "x".repeat(10_000);
-        for text in [
-            format!(r#"{{"{long}": 1, "{long}": 2}}"#),
-            format!("[{long}]"),
-            format!(r#"["{long}" {long}]"#),
-        ] {
+        for text in [format!(r#"{{"{long}": 1, "{long}": 2}}"#), format!("[{long}]"), format!(r#"["{long}" {long}]"#)] {
             assert!(read(&text).unwrap_err().to_string().len() < 400);
         }
     }
@@ -518,10 +442,7 @@ mod tests {
     #[test]
     fn the_canonical_form_follows_rfc_8785() {
         let value = json!({"peach": 1e3, "\u{20ac}": [0.5, -0.0], "a": "\u{8}\n\u{1f}/"});
-        assert_eq!(
-            canonical(&value),
-            "{\"a\":\"\\b\\n\\u001f/\",\"peach\":1000,\"\u{20ac}\":[0.5,0]}".as_bytes()
-        );
+        assert_eq!(canonical(&value), "{\"a\":\"\\b\\n\\u001f/\",\"peach\":1000,\"\u{20ac}\":[0.5,0]}".as_bytes());
     }
 
     proptest::proptest! {

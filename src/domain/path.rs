@@ -73,10 +73,7 @@ mod tests {
             PathSegment::Key("ontai.dev/pack-execution".into()),
             PathSegment::Index(3),
         ]);
-        assert_eq!(
-            path.to_string(),
-            r#"$.metadata.labels["ontai.dev/pack-execution"][3]"#
-        );
+        assert_eq!(path.to_string(), r#"$.metadata.labels["ontai.dev/pack-execution"][3]"#);
         assert_eq!(JsonPath::default().to_string(), "$");
     }
 

@@ -35,18 +35,12 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
         number(&bytes[5..7])?,
         number(&bytes[8..10])?,
     )?;
-    let (hour, minute, second) = (
-        number(&bytes[11..13])?,
-        number(&bytes[14..16])?,
-        number(&bytes[17..19])?,
-    );
+    let (hour, minute, second) = (number(&bytes[11..13])?, number(&bytes[14..16])?, number(&bytes[17..19])?);
     let local = date.and_hms_opt(hour, minute, second)?;
     let (fraction, offset) = split_fraction(&bytes[19..])?;
     let seconds = local.and_utc().timestamp() - offset_seconds(offset)?;
     let micros = seconds.checked_mul(MICROS_PER_SECOND)? + fraction;
-    (MIN_MICROS..=MAX_MICROS)
-        .contains(&micros)
-        .then_some(micros)
+    (MIN_MICROS..=MAX_MICROS).contains(&micros).then_some(micros)
 }
 
 /// Writes an instant as RFC 3339 in UTC with `Z`; microseconds only when they are not zero.
@@ -55,23 +49,13 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
 #[must_use]
 pub fn format_micros(micros: i64) -> String {
     let shown = micros.clamp(MIN_MICROS, MAX_MICROS);
-    let format = if shown % MICROS_PER_SECOND == 0 {
-        SecondsFormat::Secs
-    } else {
-        SecondsFormat::Micros
-    };
-    DateTime::from_timestamp_micros(shown)
-        .unwrap_or_default()
-        .to_rfc3339_opts(format, true)
+    let format = if shown % MICROS_PER_SECOND == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
+    DateTime::from_timestamp_micros(shown).unwrap_or_default().to_rfc3339_opts(format, true)
 }
 
 /// A run of digits as a number; `None` where anything else is in it.
 fn number(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0_u32, |sum, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| sum * 10 + u32::from(digit - b'0'))
-    })
+    digits.iter().try_fold(0_u32, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))
 }
 
 /// Splits what follows the seconds into the fraction in microseconds and the offset.

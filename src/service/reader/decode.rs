@@ -64,11 +64,7 @@ pub struct DecodeLimits {
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self {
-            free_bytes: 16 * 1024 * 1024,
-            max_ratio: 200,
-            max_bytes: None,
-        }
+        Self { free_bytes: 16 * 1024 * 1024, max_ratio: 200, max_bytes: None }
     }
 }
 
@@ -96,41 +92,24 @@ impl std::error::Error for TooMuch {}
 impl std::error::Error for Corrupt {}
 
 /// Undoes a content encoding while the body is read.
-pub fn decode<R>(
-    reader: R,
-    encoding: Encoding,
-    limits: DecodeLimits,
-) -> Box<dyn AsyncBufRead + Send + Unpin>
+pub fn decode<R>(reader: R, encoding: Encoding, limits: DecodeLimits) -> Box<dyn AsyncBufRead + Send + Unpin>
 where
     R: AsyncBufRead + Send + Unpin + 'static,
 {
     let wire = Arc::new(Wire::default());
-    let counted = BufReader::new(Counted {
-        reader,
-        wire: Arc::clone(&wire),
-    });
+    let counted = BufReader::new(Counted { reader, wire: Arc::clone(&wire) });
     match encoding {
         Encoding::Identity => Box::new(counted.into_inner().reader),
         Encoding::Gzip => {
             let mut decoder = GzipDecoder::new(counted);
             decoder.multiple_members(true);
-            Box::new(BufReader::new(Guarded {
-                decoder,
-                wire,
-                limits,
-                decoded: 0,
-            }))
+            Box::new(BufReader::new(Guarded { decoder, wire, limits, decoded: 0 }))
         }
         Encoding::Zstd => {
             let window = [DParameter::window_log_max(ZSTD_WINDOW_LOG)];
             let mut decoder = ZstdDecoder::with_params(counted, &window);
             decoder.multiple_members(true);
-            Box::new(BufReader::new(Guarded {
-                decoder,
-                wire,
-                limits,
-                decoded: 0,
-            }))
+            Box::new(BufReader::new(Guarded { decoder, wire, limits, decoded: 0 }))
         }
     }
 }
@@ -183,11 +162,7 @@ struct Guarded<D> {
 
 impl<D> Guarded<D> {
     fn check(&self) -> io::Result<()> {
-        let allowed = self
-            .wire
-            .bytes
-            .load(Ordering::Relaxed)
-            .saturating_mul(self.limits.max_ratio);
+        let allowed = self.wire.bytes.load(Ordering::Relaxed).saturating_mul(self.limits.max_ratio);
         let grown = self.decoded > self.limits.free_bytes && self.decoded > allowed;
         if grown || self.limits.max_bytes.is_some_and(|max| self.decoded > max) {
             return Err(io::Error::other(TooMuch));

@@ -12,10 +12,7 @@ pub(super) struct LineSplitter {
 impl LineSplitter {
     /// A splitter whose lines have at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            line: 1,
-            item: Partial::new(limit),
-        }
+        Self { line: 1, item: Partial::new(limit) }
     }
 
     /// Takes in the chunk up to the end of its first line.

@@ -42,10 +42,7 @@ pub struct ReaderLimits {
 
 impl Default for ReaderLimits {
     fn default() -> Self {
-        Self {
-            item: JsonLimits::default(),
-            yaml_bytes: 64 * 1024 * 1024,
-        }
+        Self { item: JsonLimits::default(), yaml_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -168,11 +165,7 @@ struct Partial {
 
 impl Partial {
     fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            bytes: Vec::new(),
-            too_large: false,
-        }
+        Self { limit, bytes: Vec::new(), too_large: false }
     }
 
     fn extend(&mut self, bytes: &[u8]) {
@@ -196,11 +189,7 @@ impl Partial {
         if std::mem::take(&mut self.too_large) {
             return Err(ItemError::too_large(line, self.limit, bytes));
         }
-        Ok(RawItem {
-            index: 0,
-            line: Some(line),
-            text: bytes,
-        })
+        Ok(RawItem { index: 0, line: Some(line), text: bytes })
     }
 
     /// Takes out the beginning, to go with an error.
@@ -423,20 +412,11 @@ fn item((used, found): (usize, Option<Found>)) -> (usize, Option<Piece>) {
 /// The end of a body whose input failed.
 fn read_error(error: &io::Error) -> ItemError {
     let (code, message) = if is::<TooMuch>(error) {
-        (
-            ItemCode::DecodedTooLarge,
-            "the body grows too much when it is decompressed",
-        )
+        (ItemCode::DecodedTooLarge, "the body grows too much when it is decompressed")
     } else if is::<Corrupt>(error) {
-        (
-            ItemCode::InvalidEncoding,
-            "the body is not what its content encoding says",
-        )
+        (ItemCode::InvalidEncoding, "the body is not what its content encoding says")
     } else {
-        (
-            ItemCode::ReadFailed,
-            "the body could not be read to its end",
-        )
+        (ItemCode::ReadFailed, "the body could not be read to its end")
     };
     ItemError::new(code, message).fatal()
 }

@@ -42,11 +42,7 @@ impl Scan {
             b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => State::Word,
             _ => return None,
         };
-        Some(Self {
-            state,
-            depth: 0,
-            objects: 0,
-        })
+        Some(Self { state, depth: 0, objects: 0 })
     }
 
     /// Whether the value may end where the input does.
@@ -126,11 +122,7 @@ impl Scan {
     }
 
     fn after_close(&self) -> Next {
-        if self.depth == 0 {
-            Next::Last
-        } else {
-            Next::On
-        }
+        if self.depth == 0 { Next::Last } else { Next::On }
     }
 }
 
@@ -147,9 +139,7 @@ mod tests {
     use super::*;
 
     fn end(text: &str) -> Step {
-        Scan::start(text.as_bytes()[0])
-            .unwrap()
-            .run(text.as_bytes())
+        Scan::start(text.as_bytes()[0]).unwrap().run(text.as_bytes())
     }
 
     #[test]

@@ -200,9 +200,7 @@ impl ValueSplitter {
     fn take(&mut self, rest: &[u8]) -> (usize, Option<Found>) {
         match self.place {
             Place::Failed => (rest.len(), None),
-            Place::Scalar | Place::Array(Slot::Inside) | Place::Items(Slot::Inside) => {
-                self.take_item(rest)
-            }
+            Place::Scalar | Place::Array(Slot::Inside) | Place::Items(Slot::Inside) => self.take_item(rest),
             Place::Object(Member::Key | Member::Inside) => self.take_member_part(rest),
             _ => self.take_between(rest),
         }
@@ -236,11 +234,7 @@ impl ValueSplitter {
             Step::Bad(at) => return self.bad(rest, at),
         };
         let in_key = self.place == Place::Object(Member::Key);
-        let name = if in_key {
-            &mut self.head.key
-        } else {
-            &mut self.head.value
-        };
+        let name = if in_key { &mut self.head.key } else { &mut self.head.value };
         let room = NAME_BYTES.saturating_sub(name.len()).min(taken);
         name.extend_from_slice(&rest[..room]);
         self.pass(&rest[..taken]);
@@ -297,19 +291,11 @@ impl ValueSplitter {
     fn begin_element(&mut self, slot: Slot, byte: u8) -> (usize, Option<Found>) {
         let in_list = matches!(self.place, Place::Items(_));
         let place = |slot| {
-            if in_list {
-                Place::Items(slot)
-            } else {
-                Place::Array(slot)
-            }
+            if in_list { Place::Items(slot) } else { Place::Array(slot) }
         };
         match (slot, byte) {
             (Slot::FirstOrEnd | Slot::CommaOrEnd, b']') => {
-                self.place = if in_list {
-                    Place::Object(Member::CommaOrEnd)
-                } else {
-                    Place::Top
-                };
+                self.place = if in_list { Place::Object(Member::CommaOrEnd) } else { Place::Top };
             }
             (Slot::CommaOrEnd, b',') => self.place = place(Slot::Next),
             (Slot::FirstOrEnd | Slot::Next, _) => {
@@ -354,10 +340,7 @@ impl ValueSplitter {
         if self.head.is_list {
             let kind = JsonErrorKind::DuplicateKey;
             let found = self.fail(ItemCode::Json(kind), "the list has items twice");
-            return Some(found.map_err(|error| ItemError {
-                path: JsonPath::key("items"),
-                ..error
-            }));
+            return Some(found.map_err(|error| ItemError { path: JsonPath::key("items"), ..error }));
         }
         self.head.is_list = true;
         self.place = Place::Items(Slot::FirstOrEnd);
@@ -394,9 +377,7 @@ impl ValueSplitter {
     }
 
     fn run(&mut self, rest: &[u8]) -> Step {
-        self.scan
-            .as_mut()
-            .map_or(Step::Bad(0), |scan| scan.run(rest))
+        self.scan.as_mut().map_or(Step::Bad(0), |scan| scan.run(rest))
     }
 
     /// Passes over bytes of a top-level object, which may yet be an item.
@@ -425,17 +406,12 @@ impl ValueSplitter {
 
     fn unexpected(&mut self) -> (usize, Option<Found>) {
         let message = "the text is not JSON: unexpected character";
-        (
-            1,
-            Some(self.fail(ItemCode::Json(JsonErrorKind::Syntax), message)),
-        )
+        (1, Some(self.fail(ItemCode::Json(JsonErrorKind::Syntax), message)))
     }
 
     fn fail(&mut self, code: ItemCode, message: &str) -> Found {
         self.place = Place::Failed;
-        let mut error = ItemError::new(code, message)
-            .at(self.position.line, self.position.column)
-            .fatal();
+        let mut error = ItemError::new(code, message).at(self.position.line, self.position.column).fatal();
         error.raw = self.item.take_raw();
         Err(error)
     }

@@ -148,16 +148,13 @@ impl DocumentSplitter {
         self.failed = true;
         self.text = Vec::new();
         let message = format!("the YAML body has more than {} bytes", self.limit);
-        Err(ItemError::new(ItemCode::BodyTooLarge, message)
-            .at(self.line, 1)
-            .fatal())
+        Err(ItemError::new(ItemCode::BodyTooLarge, message).at(self.line, 1).fatal())
     }
 }
 
 /// Whether a line is this mark, alone or before a space.
 fn is_mark(line: &[u8], mark: &[u8]) -> bool {
-    line.strip_prefix(mark)
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b' ' | b'\t' | b'\r' | b'\n')))
+    line.strip_prefix(mark).is_some_and(|rest| matches!(rest.first(), None | Some(b' ' | b'\t' | b'\r' | b'\n')))
 }
 
 /// Whether a line adds nothing to a document: it is blank, a comment, or before all content a
@@ -176,9 +173,7 @@ impl Document {
     pub(super) fn spawn(self, item_limit: usize) -> mpsc::Receiver<Message> {
         let (sender, receiver) = mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
-            self.translate(item_limit, &mut |found| {
-                sender.blocking_send(Message::Found(found)).is_ok()
-            });
+            self.translate(item_limit, &mut |found| sender.blocking_send(Message::Found(found)).is_ok());
             // Nobody may be left to hear it.
             let _ = sender.blocking_send(Message::End);
         });
@@ -202,15 +197,10 @@ impl Document {
 
     fn not_utf8(&self, valid: usize) -> ItemError {
         let before = &self.text[..valid];
-        let line_start = before
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |at| at + 1);
+        let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         let kind = JsonErrorKind::InvalidUtf8;
-        ItemError::new(ItemCode::Json(kind), "the document is not UTF-8").at(
-            self.first_line + newlines(before),
-            (valid - line_start) as u64 + 1,
-        )
+        ItemError::new(ItemCode::Json(kind), "the document is not UTF-8")
+            .at(self.first_line + newlines(before), (valid - line_start) as u64 + 1)
     }
 }
 
@@ -318,10 +308,7 @@ impl<'g> Translation<'g> {
             // An empty document, such as the one before a leading mark, is no item.
             Scalar::Other(json) if json == "null" && self.frames.is_empty() => return Ok(()),
             Scalar::Other(_) if is_key => {
-                self.refuse(
-                    ItemCode::AmbiguousScalar,
-                    "a key that is no string wants quotes",
-                )?;
+                self.refuse(ItemCode::AmbiguousScalar, "a key that is no string wants quotes")?;
                 Value::from(text).to_string().into()
             }
             Scalar::Text(json) | Scalar::Other(json) => json,
@@ -353,12 +340,7 @@ impl<'g> Translation<'g> {
             self.open_anchors += 1;
             (anchor, self.recording.len())
         });
-        self.frames.push(Frame {
-            is_mapping,
-            wants_value: false,
-            is_empty: true,
-            anchor,
-        });
+        self.frames.push(Frame { is_mapping, wants_value: false, is_empty: true, anchor });
         self.write(if is_mapping { b"{" } else { b"[" })
     }
 
@@ -417,9 +399,7 @@ impl<'g> Translation<'g> {
     }
 
     fn at_key(&self) -> bool {
-        self.frames
-            .last()
-            .is_some_and(|frame| frame.is_mapping && !frame.wants_value)
+        self.frames.last().is_some_and(|frame| frame.is_mapping && !frame.wants_value)
     }
 
     /// Writes what JSON wants before the next node.
@@ -470,24 +450,14 @@ impl<'g> Translation<'g> {
 
     fn hand_over(&mut self, found: Found) -> Result<(), Stop> {
         let found = found.map_err(|error| self.with_source(error));
-        if (self.give)(found) {
-            Ok(())
-        } else {
-            Err(Stop::Unwanted)
-        }
+        if (self.give)(found) { Ok(()) } else { Err(Stop::Unwanted) }
     }
 
     /// Adds what the item looks like in the document, which is all that is left of it.
     fn with_source(&self, mut error: ItemError) -> ItemError {
         error.fatal = false;
-        let refused_here = matches!(
-            error.code,
-            ItemCode::AmbiguousScalar | ItemCode::InvalidYaml
-        );
-        let source = self
-            .text
-            .as_bytes()
-            .get(self.values.item_offset()..self.offset);
+        let refused_here = matches!(error.code, ItemCode::AmbiguousScalar | ItemCode::InvalidYaml);
+        let source = self.text.as_bytes().get(self.values.item_offset()..self.offset);
         if let (true, Some(source)) = (refused_here, source) {
             let source = source.trim_ascii_end();
             error.raw = Some(source[..source.len().min(self.item_limit)].to_vec());
@@ -547,20 +517,13 @@ fn is_json_number(text: &str) -> bool {
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "+0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
     let leading_zero = whole.len() > 1 && whole.starts_with('0');
-    let exponent_is_plain =
-        mantissa == unsigned || mantissa.contains('.') && exponent.starts_with(['+', '-']);
-    !leading_zero
-        && !whole.is_empty()
-        && !fraction.is_empty()
-        && exponent_is_plain
-        && is_decimal(unsigned)
+    let exponent_is_plain = mantissa == unsigned || mantissa.contains('.') && exponent.starts_with(['+', '-']);
+    !leading_zero && !whole.is_empty() && !fraction.is_empty() && exponent_is_plain && is_decimal(unsigned)
 }
 
 /// Whether some YAML reader takes this plain scalar for something that is not a string.
 fn is_ambiguous(text: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "true", "false", "null", "yes", "no", "on", "off", ".nan", "=",
-    ];
+    const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", ".nan", "="];
     let lower = text.to_ascii_lowercase();
     if WORDS.contains(&lower.as_str()) {
         return true;
@@ -603,12 +566,7 @@ fn is_based(text: &str) -> bool {
 
 /// Hours and minutes, or degrees: digits, then one or more parts below 60.
 fn is_sexagesimal(text: &str) -> bool {
-    let whole = text.split_once('.').map_or(
-        text,
-        |(whole, fraction)| {
-            if is_digits(fraction) { whole } else { "" }
-        },
-    );
+    let whole = text.split_once('.').map_or(text, |(whole, fraction)| if is_digits(fraction) { whole } else { "" });
     let mut parts = whole.split(':');
     let first = parts.next().unwrap_or("");
     let mut count = 0;
@@ -633,9 +591,7 @@ mod tests {
 
     #[test]
     fn what_json_spells_alike_is_no_string() {
-        for text in [
-            "0", "-1", "10", "1.5", "-0.25", "1.5E-7", "1.0e+06", "true", "null",
-        ] {
+        for text in ["0", "-1", "10", "1.5", "-0.25", "1.5E-7", "1.0e+06", "true", "null"] {
             assert_eq!(plain(text), Scalar::Other(text.into()), "{text}");
         }
         assert_eq!(plain("~"), Scalar::Other("null".into()));
@@ -700,16 +656,9 @@ mod tests {
             "1:30:x",
             "_1",
         ] {
-            assert_eq!(
-                plain(text),
-                Scalar::Text(format!("\"{text}\"").into()),
-                "{text}"
-            );
+            assert_eq!(plain(text), Scalar::Text(format!("\"{text}\"").into()), "{text}");
         }
-        assert_eq!(
-            resolve("a\u{85}", ScalarStyle::SingleQuoted),
-            Scalar::Ambiguous
-        );
+        assert_eq!(resolve("a\u{85}", ScalarStyle::SingleQuoted), Scalar::Ambiguous);
         for text in ["010", "yes", "", "null"] {
             let quoted = resolve(text, ScalarStyle::SingleQuoted);
             assert_eq!(quoted, Scalar::Text(format!("\"{text}\"").into()));
@@ -730,15 +679,8 @@ mod tests {
             }
         }
         found.extend(splitter.finish());
-        let seen: Vec<_> = found
-            .iter()
-            .map(|document| {
-                (
-                    document.first_line,
-                    std::str::from_utf8(&document.text).unwrap(),
-                )
-            })
-            .collect();
+        let seen: Vec<_> =
+            found.iter().map(|document| (document.first_line, std::str::from_utf8(&document.text).unwrap())).collect();
         assert_eq!(
             seen,
             [

@@ -40,14 +40,7 @@ type BadItem = (&'static str, Vec<u8>, &'static str, Option<&'static str>);
 /// The corpus: well over a hundred bodies.
 pub fn corpus() -> Vec<BadInput> {
     let mut inputs = Vec::new();
-    let items: Vec<BadItem> = [
-        json_items(),
-        number_items(),
-        syntax_items(),
-        envelope_items(),
-        large_items(),
-    ]
-    .concat();
+    let items: Vec<BadItem> = [json_items(), number_items(), syntax_items(), envelope_items(), large_items()].concat();
     for item in &items {
         inputs.extend(embeddings(item));
     }
@@ -62,48 +55,18 @@ fn json_items() -> Vec<BadItem> {
     let item = |name, text: &str, code, path| (name, text.as_bytes().to_vec(), code, Some(path));
     vec![
         item("duplicate key", r#"{"a":1,"a":1}"#, "DUPLICATE_KEY", "$.a"),
-        item(
-            "duplicate key inside",
-            r#"{"b":{"a":1,"a":2}}"#,
-            "DUPLICATE_KEY",
-            "$.b.a",
-        ),
+        item("duplicate key inside", r#"{"b":{"a":1,"a":2}}"#, "DUPLICATE_KEY", "$.b.a"),
         item(
             "duplicate key far inside",
             r#"{"spec":{"steps":[{},{"name":{"x":0,"x":[]}}]}}"#,
             "DUPLICATE_KEY",
             "$.spec.steps[1].name.x",
         ),
-        item(
-            "duplicate key in disguise",
-            r#"{"ab":1,"\u0061b":2}"#,
-            "DUPLICATE_KEY",
-            "$.ab",
-        ),
-        item(
-            "duplicate empty key",
-            r#"{"":1,"":2}"#,
-            "DUPLICATE_KEY",
-            "$[\"\"]",
-        ),
-        item(
-            "NUL in a value",
-            r#"{"spec":{"a":"x\u0000y"}}"#,
-            "NUL_CHARACTER",
-            "$.spec.a",
-        ),
-        item(
-            "NUL in a key",
-            r#"{"spec":{"\u0000":1}}"#,
-            "NUL_CHARACTER",
-            "$.spec",
-        ),
-        item(
-            "NUL in an element",
-            r#"{"a":["","\u0000"]}"#,
-            "NUL_CHARACTER",
-            "$.a[1]",
-        ),
+        item("duplicate key in disguise", r#"{"ab":1,"\u0061b":2}"#, "DUPLICATE_KEY", "$.ab"),
+        item("duplicate empty key", r#"{"":1,"":2}"#, "DUPLICATE_KEY", "$[\"\"]"),
+        item("NUL in a value", r#"{"spec":{"a":"x\u0000y"}}"#, "NUL_CHARACTER", "$.spec.a"),
+        item("NUL in a key", r#"{"spec":{"\u0000":1}}"#, "NUL_CHARACTER", "$.spec"),
+        item("NUL in an element", r#"{"a":["","\u0000"]}"#, "NUL_CHARACTER", "$.a[1]"),
     ]
 }
 
@@ -123,12 +86,7 @@ fn number_items() -> Vec<BadItem> {
     ]
     .map(|(name, number)| {
         let text = format!(r#"{{"kind":"X","spec":{{"revision":{number}}}}}"#);
-        (
-            name,
-            text.into_bytes(),
-            "UNSAFE_INTEGER",
-            Some("$.spec.revision"),
-        )
+        (name, text.into_bytes(), "UNSAFE_INTEGER", Some("$.spec.revision"))
     })
     .to_vec()
 }
@@ -136,30 +94,14 @@ fn number_items() -> Vec<BadItem> {
 fn syntax_items() -> Vec<BadItem> {
     let item = |name, text: &[u8], code| (name, text.to_vec(), code, None);
     vec![
-        item(
-            "lone leading surrogate",
-            br#"{"a":"\ud800"}"#,
-            "INVALID_JSON",
-        ),
-        item(
-            "lone trailing surrogate",
-            br#"{"a":"\udc00x"}"#,
-            "INVALID_JSON",
-        ),
-        item(
-            "surrogates the wrong way",
-            br#"{"a":"\udc00\ud800"}"#,
-            "INVALID_JSON",
-        ),
+        item("lone leading surrogate", br#"{"a":"\ud800"}"#, "INVALID_JSON"),
+        item("lone trailing surrogate", br#"{"a":"\udc00x"}"#, "INVALID_JSON"),
+        item("surrogates the wrong way", br#"{"a":"\udc00\ud800"}"#, "INVALID_JSON"),
         item("unknown escape", br#"{"a":"\x41"}"#, "INVALID_JSON"),
         item("short escape", br#"{"a":"\u12"}"#, "INVALID_JSON"),
         item("not UTF-8", b"{\"a\":\"\xff\"}", "INVALID_UTF8"),
         item("overlong UTF-8", b"{\"a\":\"\xc0\xaf\"}", "INVALID_UTF8"),
-        item(
-            "encoded surrogate",
-            b"{\"a\":\"\xed\xa0\x80\"}",
-            "INVALID_UTF8",
-        ),
+        item("encoded surrogate", b"{\"a\":\"\xed\xa0\x80\"}", "INVALID_UTF8"),
         item("cut UTF-8", b"{\"a\":\"\xe2\x82\"}", "INVALID_UTF8"),
         item("half a word", br#"{"a":tru}"#, "INVALID_JSON"),
         item("another word", br#"{"a":undefined}"#, "INVALID_JSON"),
@@ -170,87 +112,32 @@ fn syntax_items() -> Vec<BadItem> {
         item("trailing point", br#"{"a":1.}"#, "INVALID_JSON"),
         item("hexadecimal", br#"{"a":0x10}"#, "INVALID_JSON"),
         item("missing colon", br#"{"a":{"b" 1}}"#, "INVALID_JSON"),
-        item(
-            "trailing comma in an array",
-            br#"{"a":[1,]}"#,
-            "INVALID_JSON",
-        ),
-        item(
-            "trailing comma in an object",
-            br#"{"a":{"b":1,}}"#,
-            "INVALID_JSON",
-        ),
+        item("trailing comma in an array", br#"{"a":[1,]}"#, "INVALID_JSON"),
+        item("trailing comma in an object", br#"{"a":{"b":1,}}"#, "INVALID_JSON"),
         item("bare key", br#"{"a":{b:1}}"#, "INVALID_JSON"),
         item("single quotes", br#"{"a":{'b':1}}"#, "INVALID_JSON"),
         item("a comment", br#"{"a":[1 /* one */]}"#, "INVALID_JSON"),
-        item(
-            "two values for one key",
-            br#"{"a":{"b":1 2}}"#,
-            "INVALID_JSON",
-        ),
+        item("two values for one key", br#"{"a":{"b":1 2}}"#, "INVALID_JSON"),
     ]
 }
 
 fn envelope_items() -> Vec<BadItem> {
-    let item = |name, text: &str, path| {
-        (
-            name,
-            text.as_bytes().to_vec(),
-            "INVALID_ENVELOPE",
-            Some(path),
-        )
-    };
+    let item = |name, text: &str, path| (name, text.as_bytes().to_vec(), "INVALID_ENVELOPE", Some(path));
     vec![
         item("a number", "12", "$"),
         item("a string", r#""PackReceipt""#, "$"),
         item("null", "null", "$"),
         item("a word", "true", "$"),
         item("an array", "[{}]", "$"),
-        item(
-            "an unknown event",
-            r#"{"type":"CHANGED","object":{}}"#,
-            "$.type",
-        ),
-        item(
-            "an event in lower case",
-            r#"{"type":"added","object":{}}"#,
-            "$.type",
-        ),
-        item(
-            "an event type that is no text",
-            r#"{"type":1,"object":{}}"#,
-            "$.type",
-        ),
-        item(
-            "an event without a type",
-            r#"{"object":{"kind":"X"}}"#,
-            "$.type",
-        ),
-        item(
-            "an event without an object",
-            r#"{"type":"ADDED"}"#,
-            "$.object",
-        ),
-        item(
-            "an event around an array",
-            r#"{"type":"ADDED","object":[1]}"#,
-            "$.object",
-        ),
-        item(
-            "an event around null",
-            r#"{"type":"DELETED","object":null}"#,
-            "$.object",
-        ),
-        item(
-            "a time in words",
-            r#"{"type":"ADDED","observedAt":"noon","object":{}}"#,
-            "$.observedAt",
-        ),
-        item(
-            "a time that is a number",
-            r#"{"type":"ADDED","observedAt":1777881600,"object":{}}"#,
-            "$.observedAt",
-        ),
+        item("an unknown event", r#"{"type":"CHANGED","object":{}}"#, "$.type"),
+        item("an event in lower case", r#"{"type":"added","object":{}}"#, "$.type"),
+        item("an event type that is no text", r#"{"type":1,"object":{}}"#, "$.type"),
+        item("an event without a type", r#"{"object":{"kind":"X"}}"#, "$.type"),
+        item("an event without an object", r#"{"type":"ADDED"}"#, "$.object"),
+        item("an event around an array", r#"{"type":"ADDED","object":[1]}"#, "$.object"),
+        item("an event around null", r#"{"type":"DELETED","object":null}"#, "$.object"),
+        item("a time in words", r#"{"type":"ADDED","observedAt":"noon","object":{}}"#, "$.observedAt"),
+        item("a time that is a number", r#"{"type":"ADDED","observedAt":1777881600,"object":{}}"#, "$.observedAt"),
         item(
             "a time without an offset",
             r#"{"type":"ADDED","observedAt":"2026-05-04T08:00:00","object":{}}"#,
@@ -268,41 +155,13 @@ fn large_items() -> Vec<BadItem> {
     let nested = |open: &str, close: &str, depth| open.repeat(depth) + "1" + &close.repeat(depth);
     let item = |name, text: String, code| (name, text.into_bytes(), code, None);
     vec![
-        item(
-            "65 deep",
-            format!(r#"{{"a":{}}}"#, nested("[", "]", 64)),
-            "TOO_DEEP",
-        ),
-        item(
-            "5,000 arrays deep",
-            format!(r#"{{"a":{}}}"#, nested("[", "]", 5_000)),
-            "TOO_DEEP",
-        ),
-        item(
-            "5,000 objects deep",
-            nested("{\"a\":", "}", 5_000),
-            "TOO_DEEP",
-        ),
-        item(
-            "100,000 deep",
-            format!(r#"{{"a":{}}}"#, nested("[", "]", 100_000)),
-            "TOO_DEEP",
-        ),
-        item(
-            "a record of 2 MiB",
-            format!(r#"{{"kind":"X","a":"{}"}}"#, "x".repeat(2 * 1024 * 1024)),
-            "ITEM_TOO_LARGE",
-        ),
-        item(
-            "a record of 1.5 MiB and a byte",
-            format!(r#"{{"a":"{}"}}"#, "x".repeat(1_572_865 - 8)),
-            "ITEM_TOO_LARGE",
-        ),
-        item(
-            "two million brackets",
-            format!(r#"{{"a":{}}}"#, nested("[", "]", 1_000_000)),
-            "ITEM_TOO_LARGE",
-        ),
+        item("65 deep", format!(r#"{{"a":{}}}"#, nested("[", "]", 64)), "TOO_DEEP"),
+        item("5,000 arrays deep", format!(r#"{{"a":{}}}"#, nested("[", "]", 5_000)), "TOO_DEEP"),
+        item("5,000 objects deep", nested("{\"a\":", "}", 5_000), "TOO_DEEP"),
+        item("100,000 deep", format!(r#"{{"a":{}}}"#, nested("[", "]", 100_000)), "TOO_DEEP"),
+        item("a record of 2 MiB", format!(r#"{{"kind":"X","a":"{}"}}"#, "x".repeat(2 * 1024 * 1024)), "ITEM_TOO_LARGE"),
+        item("a record of 1.5 MiB and a byte", format!(r#"{{"a":"{}"}}"#, "x".repeat(1_572_865 - 8)), "ITEM_TOO_LARGE"),
+        item("two million brackets", format!(r#"{{"a":{}}}"#, nested("[", "]", 1_000_000)), "ITEM_TOO_LARGE"),
     ]
 }
 
@@ -325,30 +184,8 @@ fn embeddings((name, item, code, path): &BadItem) -> Vec<BadInput> {
     let tail = b"\n],\"kind\":\"List\",\"metadata\":{\"resourceVersion\":\"\"}}\n";
     vec![
         input("on a line", NDJSON, [first, b"\n", item, b"\n", last], 2),
-        input(
-            "in an array",
-            JSON,
-            [
-                &[b"[", first].concat(),
-                b",\n",
-                item,
-                b",\n",
-                &[last, b"]"].concat(),
-            ],
-            2,
-        ),
-        input(
-            "in a list",
-            JSON,
-            [
-                &[head, first].concat(),
-                b",\n",
-                item,
-                b",\n",
-                &[last, tail].concat(),
-            ],
-            4,
-        ),
+        input("in an array", JSON, [&[b"[", first].concat(), b",\n", item, b",\n", &[last, b"]"].concat()], 2),
+        input("in a list", JSON, [&[head, first].concat(), b",\n", item, b",\n", &[last, tail].concat()], 4),
     ]
 }
 
@@ -356,17 +193,12 @@ fn embeddings((name, item, code, path): &BadItem) -> Vec<BadInput> {
 fn truncations() -> Vec<BadInput> {
     let item = r#"{"kind":"X","metadata":{"name":"a\"b"},"spec":{"n":[1,{"m":-2.5e3}]}}"#;
     let array = format!("[{},\n{item}]", good("first"));
-    let list = format!(
-        "{{\"items\":[{},\n{item}],\"kind\":\"List\"}}",
-        good("first")
-    );
+    let list = format!("{{\"items\":[{},\n{item}],\"kind\":\"List\"}}", good("first"));
     let lines = format!("{}\n{item}", good("first"));
     let mut inputs = Vec::new();
-    for (shape, content_type, body, fatal) in [
-        ("array", JSON, array, true),
-        ("list", JSON, list, true),
-        ("line", NDJSON, lines, false),
-    ] {
+    for (shape, content_type, body, fatal) in
+        [("array", JSON, array, true), ("list", JSON, list, true), ("line", NDJSON, lines, false)]
+    {
         let item_start = body.find('\n').unwrap() + 2;
         for end in (item_start..body.len()).step_by(4) {
             // A list that ends in the `items` of its good first item has that item only; one that
@@ -410,99 +242,22 @@ fn broken_json() -> Vec<BadInput> {
     let syntax = "INVALID_JSON";
     vec![
         input("no comma", format!("[{first}\n{last}]"), 1, syntax, 2, true),
-        input(
-            "two commas",
-            format!("[{first},\n,{last}]"),
-            1,
-            syntax,
-            2,
-            true,
-        ),
-        input(
-            "comma before the end",
-            format!("[{first},\n]"),
-            1,
-            syntax,
-            2,
-            true,
-        ),
-        input(
-            "wrong bracket",
-            format!("[{first},\n{{\"a\":1]]"),
-            1,
-            syntax,
-            2,
-            true,
-        ),
-        input(
-            "bracket too many",
-            format!("[{first}]\n]"),
-            1,
-            syntax,
-            2,
-            true,
-        ),
-        input(
-            "garbage after a value",
-            format!("{first}\n;"),
-            1,
-            syntax,
-            2,
-            true,
-        ),
-        input(
-            "comma after a value",
-            format!("{first},\n{last}"),
-            1,
-            syntax,
-            1,
-            true,
-        ),
+        input("two commas", format!("[{first},\n,{last}]"), 1, syntax, 2, true),
+        input("comma before the end", format!("[{first},\n]"), 1, syntax, 2, true),
+        input("wrong bracket", format!("[{first},\n{{\"a\":1]]"), 1, syntax, 2, true),
+        input("bracket too many", format!("[{first}]\n]"), 1, syntax, 2, true),
+        input("garbage after a value", format!("{first}\n;"), 1, syntax, 2, true),
+        input("comma after a value", format!("{first},\n{last}"), 1, syntax, 1, true),
         input("not JSON at all", "<html>".to_owned(), 0, syntax, 1, true),
-        input(
-            "a line's end in a string",
-            format!("[{first},{{\"a\":\"x\n\"}}]"),
-            1,
-            syntax,
-            1,
-            true,
-        ),
+        input("a line's end in a string", format!("[{first},{{\"a\":\"x\n\"}}]"), 1, syntax, 1, true),
         input("no colon", "{\"a\"\n1}".to_owned(), 0, syntax, 2, true),
         input("a bare key", "{\na:1}".to_owned(), 0, syntax, 2, true),
-        input(
-            "an unclosed list",
-            format!("{{\"items\":[\n{first}"),
-            1,
-            "TRUNCATED",
-            2,
-            true,
-        ),
+        input("an unclosed list", format!("{{\"items\":[\n{first}"), 1, "TRUNCATED", 2, true),
         input("only a bracket", "[".to_owned(), 0, "TRUNCATED", 1, true),
         input("only a brace", "{".to_owned(), 0, "TRUNCATED", 1, true),
-        input(
-            "a million brackets",
-            "[".repeat(1_000_000),
-            0,
-            "TRUNCATED",
-            1,
-            true,
-        ),
-        input(
-            "a million objects",
-            "{\"a\":".repeat(200_000),
-            0,
-            "TRUNCATED",
-            1,
-            true,
-        ),
-        input(
-            "items twice",
-            format!("{{\"items\":[{first}],\n\"items\":[{last}]}}"),
-            1,
-            "DUPLICATE_KEY",
-            2,
-            true,
-        ),
+        input("a million brackets", "[".repeat(1_000_000), 0, "TRUNCATED", 1, true),
+        input("a million objects", "{\"a\":".repeat(200_000), 0, "TRUNCATED", 1, true),
+        input("items twice", format!("{{\"items\":[{first}],\n\"items\":[{last}]}}"), 1, "DUPLICATE_KEY", 2, true),
         input(
             "a list that is none",
             format!("{{\"items\":[{first}],\n\"kind\":\"Pack\"}}\n{last}"),
@@ -528,42 +283,18 @@ fn broken_yaml() -> Vec<BadInput> {
     let rather_deep = "a: ".to_owned() + &"[".repeat(100) + &"]".repeat(100) + "\n";
     let (invalid, ambiguous) = ("INVALID_YAML", "AMBIGUOUS_SCALAR");
     [
-        (
-            "duplicate key",
-            "a: 1\nb: {c: 1, c: 2}\n",
-            "DUPLICATE_KEY",
-            Some("$.b.c"),
-            6,
-        ),
-        (
-            "duplicate key at the top",
-            "a: 1\na: 1\n",
-            "DUPLICATE_KEY",
-            Some("$.a"),
-            6,
-        ),
+        ("duplicate key", "a: 1\nb: {c: 1, c: 2}\n", "DUPLICATE_KEY", Some("$.b.c"), 6),
+        ("duplicate key at the top", "a: 1\na: 1\n", "DUPLICATE_KEY", Some("$.a"), 6),
         ("alias bomb", bomb, invalid, None, 11),
         ("one long alias", &wide, invalid, None, 7),
         ("many aliases", &many_aliases, invalid, None, 7),
         ("unknown alias", "a: *b\n", invalid, None, 6),
         ("alias of itself", "a: &a [*a]\n", invalid, None, 6),
         ("alias as a key", "a: &a x\n*a : 1\n", invalid, None, 7),
-        (
-            "merge key",
-            "a: &a {b: 1}\nc:\n  <<: *a\n",
-            invalid,
-            None,
-            8,
-        ),
+        ("merge key", "a: &a {b: 1}\nc:\n  <<: *a\n", invalid, None, 8),
         ("custom tag", "a: !secret x\n", invalid, None, 6),
         ("core tag", "a: !!int 1\n", invalid, None, 6),
-        (
-            "object tag",
-            "a: !!python/object:os.system {b: 1}\n",
-            invalid,
-            None,
-            6,
-        ),
+        ("object tag", "a: !!python/object:os.system {b: 1}\n", invalid, None, 6),
         ("binary tag", "a: !!binary aGk=\n", invalid, None, 6),
         ("a mapping as a key", "? {a: 1}\n: 2\n", invalid, None, 6),
         ("a sequence as a key", "? [a]\n: 2\n", invalid, None, 6),
@@ -571,20 +302,8 @@ fn broken_yaml() -> Vec<BadInput> {
         ("a word as a key", "on: x\n", ambiguous, None, 6),
         ("null as a key", "~: x\n", ambiguous, None, 6),
         ("an octal number", "a:\n  b: 010\n", ambiguous, None, 7),
-        (
-            "a number with underscores",
-            "a: 1_000\n",
-            ambiguous,
-            None,
-            6,
-        ),
-        (
-            "a digest that looks like a number",
-            "a: 12e45\n",
-            ambiguous,
-            None,
-            6,
-        ),
+        ("a number with underscores", "a: 1_000\n", ambiguous, None, 6),
+        ("a digest that looks like a number", "a: 12e45\n", ambiguous, None, 6),
         ("a hexadecimal number", "a: 0xFF\n", ambiguous, None, 6),
         ("minutes and seconds", "a: 1:30\n", ambiguous, None, 6),
         ("a word for true", "a: yes\n", ambiguous, None, 6),
@@ -599,23 +318,11 @@ fn broken_yaml() -> Vec<BadInput> {
             Some("$.spec.revision"),
             6,
         ),
-        (
-            "a huge exponent",
-            "a: 1.0e+400\n",
-            "UNSAFE_INTEGER",
-            Some("$.a"),
-            6,
-        ),
+        ("a huge exponent", "a: 1.0e+400\n", "UNSAFE_INTEGER", Some("$.a"), 6),
         ("NUL", "a: \"x\\0\"\n", "NUL_CHARACTER", Some("$.a"), 6),
         ("an open quotation", "a: \"x\nb: 1\n", invalid, None, 0),
         ("an open bracket", "a: [1, 2\n", invalid, None, 0),
-        (
-            "wrong indentation",
-            "a:\n    b: 1\n  c: 2\n",
-            invalid,
-            None,
-            8,
-        ),
+        ("wrong indentation", "a:\n    b: 1\n  c: 2\n", invalid, None, 8),
         ("a tab for indentation", "a:\n\tb: 1\n", invalid, None, 0),
         ("two values", "a: b: c\n", invalid, None, 6),
         ("a stray percent", "a: %b\n", invalid, None, 6),
@@ -625,13 +332,7 @@ fn broken_yaml() -> Vec<BadInput> {
         ("100 deep", &rather_deep, "TOO_DEEP", None, 6),
         ("2 MiB", &long, "ITEM_TOO_LARGE", None, 6),
         ("a scalar", "just words\n", "INVALID_ENVELOPE", Some("$"), 6),
-        (
-            "a time in words",
-            "type: ADDED\nobservedAt: noon\nobject: {}\n",
-            "INVALID_ENVELOPE",
-            Some("$.observedAt"),
-            6,
-        ),
+        ("a time in words", "type: ADDED\nobservedAt: noon\nobject: {}\n", "INVALID_ENVELOPE", Some("$.observedAt"), 6),
     ]
     .map(|(name, document, code, path, line)| yaml(name, document.as_bytes(), code, path, line))
     .into_iter()
@@ -707,63 +408,15 @@ fn broken_encodings() -> Vec<BadInput> {
         input("not zstd", "zstd", first.clone().into_bytes(), 0, corrupt),
         input("gzip sent as zstd", "zstd", zipped.clone(), 0, corrupt),
         input("zstd sent as gzip", "gzip", standard.clone(), 0, corrupt),
-        input(
-            "garbage after gzip",
-            "gzip",
-            [&zipped, &b"garbage"[..]].concat(),
-            1,
-            corrupt,
-        ),
-        input(
-            "garbage after zstd",
-            "zstd",
-            [&standard, &b"garbage"[..]].concat(),
-            1,
-            corrupt,
-        ),
-        input(
-            "gzip with a wrong checksum",
-            "gzip",
-            flipped(&zipped),
-            1,
-            corrupt,
-        ),
-        input(
-            "gzip without its end",
-            "gzip",
-            zipped[..zipped.len() - 4].to_vec(),
-            1,
-            corrupt,
-        ),
-        input(
-            "gzip without a body",
-            "gzip",
-            zipped[..8].to_vec(),
-            0,
-            corrupt,
-        ),
-        input(
-            "zstd without its end",
-            "zstd",
-            standard[..standard.len() - 4].to_vec(),
-            0,
-            corrupt,
-        ),
+        input("garbage after gzip", "gzip", [&zipped, &b"garbage"[..]].concat(), 1, corrupt),
+        input("garbage after zstd", "zstd", [&standard, &b"garbage"[..]].concat(), 1, corrupt),
+        input("gzip with a wrong checksum", "gzip", flipped(&zipped), 1, corrupt),
+        input("gzip without its end", "gzip", zipped[..zipped.len() - 4].to_vec(), 1, corrupt),
+        input("gzip without a body", "gzip", zipped[..8].to_vec(), 0, corrupt),
+        input("zstd without its end", "zstd", standard[..standard.len() - 4].to_vec(), 0, corrupt),
         input("gzip bomb", "gzip", gzip(&blank), 0, bomb),
-        input(
-            "gzip bomb behind a record",
-            "gzip",
-            [zipped, gzip(&blank)].concat(),
-            1,
-            bomb,
-        ),
-        input(
-            "zstd bomb",
-            "zstd",
-            zstd::encode_all(&blank[..], 3).unwrap(),
-            0,
-            bomb,
-        ),
+        input("gzip bomb behind a record", "gzip", [zipped, gzip(&blank)].concat(), 1, bomb),
+        input("zstd bomb", "zstd", zstd::encode_all(&blank[..], 3).unwrap(), 0, bomb),
         input(
             "zstd bomb of many records",
             "zstd",
@@ -771,13 +424,7 @@ fn broken_encodings() -> Vec<BadInput> {
             usize::MAX,
             bomb,
         ),
-        input(
-            "zstd with a huge window",
-            "zstd",
-            wide_window(lines.as_bytes()),
-            0,
-            corrupt,
-        ),
+        input("zstd with a huge window", "zstd", wide_window(lines.as_bytes()), 0, corrupt),
     ]
 }
 

@@ -34,10 +34,7 @@ fn read(body: &[u8], sizes: Vec<usize>, format: Format) -> Vec<Outcome> {
 }
 
 fn values(outcomes: Vec<Outcome>) -> Vec<Value> {
-    outcomes
-        .into_iter()
-        .map(|outcome| serde_json::from_slice(&outcome.unwrap()).unwrap())
-        .collect()
+    outcomes.into_iter().map(|outcome| serde_json::from_slice(&outcome.unwrap()).unwrap()).collect()
 }
 
 fn json_value() -> impl Strategy<Value = Value> {

@@ -18,11 +18,7 @@ struct Repeated {
 }
 
 impl AsyncRead for Repeated {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         while let Some((piece, left)) = self.pieces.first() {
             if *left == 0 {
                 self.pieces.remove(0);
@@ -42,10 +38,7 @@ impl AsyncRead for Repeated {
 
 /// How many items a body has, how many are refused, and the most bytes the reader held.
 fn read(format: Format, pieces: &[(&str, usize)]) -> (usize, usize, usize) {
-    let pieces = pieces
-        .iter()
-        .map(|(piece, times)| (piece.as_bytes().to_vec(), *times))
-        .collect();
+    let pieces = pieces.iter().map(|(piece, times)| (piece.as_bytes().to_vec(), *times)).collect();
     let body = BufReader::new(Repeated { pieces, at: 0 });
     let mut reader = ItemReader::new(body, format, ReaderLimits::default());
     wait(async {
@@ -75,14 +68,8 @@ fn a_large_body_of_small_items_needs_the_memory_of_a_small_item() {
     let end = last.clone() + "],\"kind\":\"List\"}";
     for (format, pieces) in [
         (Format::Ndjson, vec![(line.as_str(), 32_768), (&last, 1)]),
-        (
-            Format::Json,
-            vec![("[", 1), (&item, 32_768), (&last, 1), ("]", 1)],
-        ),
-        (
-            Format::Json,
-            vec![("{\"items\":[", 1), (&item, 32_768), (&end, 1)],
-        ),
+        (Format::Json, vec![("[", 1), (&item, 32_768), (&last, 1), ("]", 1)]),
+        (Format::Json, vec![("{\"items\":[", 1), (&item, 32_768), (&end, 1)]),
         (Format::Json, vec![(&line, 32_768), (&last, 1)]),
     ] {
         let (good, refused, peak) = read(format, &pieces);
@@ -96,34 +83,12 @@ fn an_item_beyond_the_limit_is_passed_over_in_the_memory_of_the_limit() {
     let filler = "x".repeat(1_024);
     let large = 32 * 1024;
     for (format, pieces) in [
-        (
-            Format::Ndjson,
-            vec![("{}\n{\"a\":\"", 1), (&*filler, large), ("\"}\n{}", 1)],
-        ),
-        (
-            Format::Json,
-            vec![("[{},{\"a\":\"", 1), (&filler, large), ("\"},{}]", 1)],
-        ),
-        (
-            Format::Json,
-            vec![("{}{\"a\":\"", 1), (&filler, large), ("\"}{}", 1)],
-        ),
-        (
-            Format::Json,
-            vec![
-                ("{\"items\":[{},[", 1),
-                ("[],", large * 256),
-                ("1],{}]}", 1),
-            ],
-        ),
-        (
-            Format::Json,
-            vec![("{} 1", 1), ("0", large * 64), (" {}", 1)],
-        ),
-        (
-            Format::Json,
-            vec![("{}{\"a", 1), (&filler, large), ("\":1}{}", 1)],
-        ),
+        (Format::Ndjson, vec![("{}\n{\"a\":\"", 1), (&*filler, large), ("\"}\n{}", 1)]),
+        (Format::Json, vec![("[{},{\"a\":\"", 1), (&filler, large), ("\"},{}]", 1)]),
+        (Format::Json, vec![("{}{\"a\":\"", 1), (&filler, large), ("\"}{}", 1)]),
+        (Format::Json, vec![("{\"items\":[{},[", 1), ("[],", large * 256), ("1],{}]}", 1)]),
+        (Format::Json, vec![("{} 1", 1), ("0", large * 64), (" {}", 1)]),
+        (Format::Json, vec![("{}{\"a", 1), (&filler, large), ("\":1}{}", 1)]),
     ] {
         let (good, refused, peak) = read(format, &pieces);
         assert_eq!((good, refused), (2, 1), "{format:?} {}", pieces[0].0);

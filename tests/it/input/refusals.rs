@@ -29,20 +29,8 @@ fn complaint(input: &BadInput) -> Option<String> {
         && refused[0].fatal == input.fatal
         && refused[0].message.chars().count() <= 200
         && input.expect_path.is_none_or(|path| refused[0].path == path)
-        && input
-            .expect_line
-            .is_none_or(|line| refused[0].line == Some(line))
+        && input.expect_line.is_none_or(|line| refused[0].line == Some(line))
         && (input.good_neighbours == usize::MAX || good == input.good_neighbours);
-    let wanted = (
-        input.expect_code,
-        input.expect_path,
-        input.expect_line,
-        input.good_neighbours,
-    );
-    (!is_right).then(|| {
-        format!(
-            "{}: wanted {wanted:?}, got {good} and {refused:?}",
-            input.name
-        )
-    })
+    let wanted = (input.expect_code, input.expect_path, input.expect_line, input.good_neighbours);
+    (!is_right).then(|| format!("{}: wanted {wanted:?}, got {good} and {refused:?}", input.name))
 }

@@ -6,9 +6,7 @@ use std::task::{Context, Poll};
 
 use packtrail::domain::envelope::EventType;
 use packtrail::domain::json::JsonLimits;
-use packtrail::service::reader::{
-    DecodeLimits, Encoding, Format, ItemReader, RawItem, ReaderLimits, decode,
-};
+use packtrail::service::reader::{DecodeLimits, Encoding, Format, ItemReader, RawItem, ReaderLimits, decode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, BufReader, ReadBuf};
 
@@ -29,10 +27,7 @@ fn items(body: &str, format: Format) -> Vec<RawItem> {
 
 /// The lines and texts of those items.
 fn seen(body: &str, format: Format) -> Vec<(u64, String)> {
-    items(body, format)
-        .into_iter()
-        .map(|item| (item.line.unwrap(), String::from_utf8(item.text).unwrap()))
-        .collect()
+    items(body, format).into_iter().map(|item| (item.line.unwrap(), String::from_utf8(item.text).unwrap())).collect()
 }
 
 fn at(line: u64, text: &str) -> (u64, String) {
@@ -42,10 +37,7 @@ fn at(line: u64, text: &str) -> (u64, String) {
 #[test]
 fn a_line_is_an_item_whatever_its_end_is() {
     assert_eq!(
-        seen(
-            "\u{feff}{\"a\":1}\r\n\n  \r\n{\"a\":2} \n\t{\"a\":3}",
-            Format::Ndjson
-        ),
+        seen("\u{feff}{\"a\":1}\r\n\n  \r\n{\"a\":2} \n\t{\"a\":3}", Format::Ndjson),
         [at(1, "{\"a\":1}"), at(4, "{\"a\":2}"), at(5, "\t{\"a\":3}")]
     );
 }
@@ -53,17 +45,8 @@ fn a_line_is_an_item_whatever_its_end_is() {
 #[test]
 fn items_are_numbered_and_refused_ones_count() {
     let outcomes = examine_body(b"{}\n{\n{}\n[]\n", NDJSON, None);
-    let refused: Vec<_> = outcomes
-        .iter()
-        .filter_map(|outcome| outcome.as_ref().err())
-        .collect();
-    assert_eq!(
-        refused
-            .iter()
-            .map(|refused| refused.index)
-            .collect::<Vec<_>>(),
-        [1, 3]
-    );
+    let refused: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert_eq!(refused.iter().map(|refused| refused.index).collect::<Vec<_>>(), [1, 3]);
 }
 
 #[test]
@@ -75,23 +58,14 @@ fn an_empty_body_has_no_items() {
     }
     assert_eq!(seen("[]", Format::Json), []);
     assert_eq!(seen("{\"kind\":\"List\",\"items\":[]}", Format::Json), []);
-    assert_eq!(
-        seen(
-            "{\"items\":null,\"kind\":\"PackReceiptList\"}",
-            Format::Json
-        ),
-        []
-    );
+    assert_eq!(seen("{\"items\":null,\"kind\":\"PackReceiptList\"}", Format::Json), []);
     assert_eq!(seen("# nothing\n---\n---\n# here\n...\n", Format::Yaml), []);
 }
 
 #[test]
 fn json_values_come_alone_in_arrays_or_one_after_the_other() {
     assert_eq!(
-        seen(
-            "{\"a\": [1]}{} [{\"b\":\"]\"},\n2 , \"x\",[]]\ntrue 3",
-            Format::Json
-        ),
+        seen("{\"a\": [1]}{} [{\"b\":\"]\"},\n2 , \"x\",[]]\ntrue 3", Format::Json),
         [
             at(1, "{\"a\": [1]}"),
             at(1, "{}"),
@@ -112,11 +86,7 @@ fn a_list_gives_its_items_wherever_its_kind_stands() {
         "{\"kind\":\"PackReceiptList\",\"metadata\":{},\"items\":[{\"a\":1},{\"a\":2}]}",
         "{\"\\u0069tems\":[{\"a\":1},{\"a\":2}]}",
     ] {
-        assert_eq!(
-            seen(body, Format::Json),
-            [at(1, "{\"a\":1}"), at(1, "{\"a\":2}")],
-            "{body}"
-        );
+        assert_eq!(seen(body, Format::Json), [at(1, "{\"a\":1}"), at(1, "{\"a\":2}")], "{body}");
     }
 }
 
@@ -165,10 +135,7 @@ kind: List
 ";
     let body = body.replace("  on: [", "  \"on\": [");
     let items = items(&body, Format::Yaml);
-    let values: Vec<Value> = items
-        .iter()
-        .map(|item| serde_json::from_slice(&item.text).unwrap())
-        .collect();
+    let values: Vec<Value> = items.iter().map(|item| serde_json::from_slice(&item.text).unwrap()).collect();
     assert_eq!(
         values,
         [
@@ -199,10 +166,7 @@ kind: List
 fn a_bad_scalar_costs_only_its_own_item_of_a_yaml_list() {
     let body = "items:\n- {kind: A}\n- {kind: B, n: 010}\n- {kind: C}\n";
     let outcomes = examine_body(body.as_bytes(), YAML, None);
-    let codes: Vec<_> = outcomes
-        .iter()
-        .map(|outcome| outcome.as_ref().map_or_else(|e| e.code, |_| ""))
-        .collect();
+    let codes: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().map_or_else(|e| e.code, |_| "")).collect();
     assert_eq!(codes, ["", "AMBIGUOUS_SCALAR", ""]);
 }
 
@@ -214,23 +178,14 @@ fn an_item_refused_for_its_yaml_keeps_its_source() {
         reader.next().await.unwrap().unwrap();
         reader.next().await.unwrap().unwrap_err().raw.unwrap()
     });
-    assert_eq!(
-        String::from_utf8(raw).unwrap(),
-        "kind: B # the second\n  size: 010"
-    );
+    assert_eq!(String::from_utf8(raw).unwrap(), "kind: B # the second\n  size: 010");
 }
 
 #[test]
 fn the_record_limit_is_exact_and_little_is_kept_of_what_exceeds_it() {
     let limit = 5_000;
-    let item = JsonLimits {
-        max_bytes: limit,
-        ..JsonLimits::default()
-    };
-    let limits = ReaderLimits {
-        item,
-        ..ReaderLimits::default()
-    };
+    let item = JsonLimits { max_bytes: limit, ..JsonLimits::default() };
+    let limits = ReaderLimits { item, ..ReaderLimits::default() };
     let record = |bytes| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
     let (most, more) = (record(limit), record(limit + 1));
     for (body, format) in [
@@ -248,27 +203,16 @@ fn the_record_limit_is_exact_and_little_is_kept_of_what_exceeds_it() {
             outcomes
         });
         let most = Ok(most.clone().into_bytes());
-        assert_eq!(
-            (outcomes.len(), &outcomes[0], &outcomes[2]),
-            (3, &most, &most),
-            "{format:?}"
-        );
+        assert_eq!((outcomes.len(), &outcomes[0], &outcomes[2]), (3, &most, &most), "{format:?}");
         let error = outcomes[1].as_ref().unwrap_err();
         assert_eq!(error.code.as_str(), "ITEM_TOO_LARGE");
-        assert_eq!(
-            error.raw.as_deref(),
-            Some(&more.as_bytes()[..4_096]),
-            "{format:?}"
-        );
+        assert_eq!(error.raw.as_deref(), Some(&more.as_bytes()[..4_096]), "{format:?}");
     }
 }
 
 #[test]
 fn a_yaml_body_is_bounded_as_a_whole() {
-    let limits = ReaderLimits {
-        yaml_bytes: 40,
-        ..ReaderLimits::default()
-    };
+    let limits = ReaderLimits { yaml_bytes: 40, ..ReaderLimits::default() };
     let body = "kind: A\n---\nkind: B\n---\nkind: C\nspec: {}\n";
     let codes = wait(async {
         let mut reader = ItemReader::new(Cursor::new(body), Format::Yaml, limits);
@@ -283,22 +227,13 @@ fn a_yaml_body_is_bounded_as_a_whole() {
 
 #[test]
 fn watch_events_and_bare_objects_come_mixed() {
-    let body = "{\"object\":{\"kind\":\"X\"},\"observedAt\":\"1970-01-01T00:00:01Z\",\"type\":\"DELETED\"}\n{\"kind\":\"X\"}";
+    let body =
+        "{\"object\":{\"kind\":\"X\"},\"observedAt\":\"1970-01-01T00:00:01Z\",\"type\":\"DELETED\"}\n{\"kind\":\"X\"}";
     let opened: Vec<_> = examine_body(body.as_bytes(), NDJSON, None)
         .into_iter()
-        .map(|outcome| {
-            outcome
-                .map(|envelope| (envelope.event, envelope.observed_at))
-                .unwrap()
-        })
+        .map(|outcome| outcome.map(|envelope| (envelope.event, envelope.observed_at)).unwrap())
         .collect();
-    assert_eq!(
-        opened,
-        [
-            (EventType::Deleted, Some(1_000_000)),
-            (EventType::Bare, None)
-        ]
-    );
+    assert_eq!(opened, [(EventType::Deleted, Some(1_000_000)), (EventType::Bare, None)]);
 }
 
 #[test]
@@ -308,9 +243,7 @@ fn compressed_bodies_read_like_plain_ones() {
     assert_eq!(plain.len(), 2);
     let members = [gzip(first.as_bytes()), gzip(last.as_bytes())].concat();
     assert_eq!(examine_body(&members, JSON, Some("gzip")), plain);
-    let frames = [first, last]
-        .map(|text| zstd::encode_all(text.as_bytes(), 19).unwrap())
-        .concat();
+    let frames = [first, last].map(|text| zstd::encode_all(text.as_bytes(), 19).unwrap()).concat();
     assert_eq!(examine_body(&frames, NDJSON, Some("zstd")), plain);
 }
 
@@ -318,11 +251,7 @@ fn compressed_bodies_read_like_plain_ones() {
 struct Breaks(Option<Vec<u8>>);
 
 impl AsyncRead for Breaks {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let body = self.0.take().ok_or(io::ErrorKind::ConnectionReset)?;
         buffer.put_slice(&body);
         Poll::Ready(Ok(()))
@@ -332,22 +261,12 @@ impl AsyncRead for Breaks {
 #[test]
 fn a_connection_that_breaks_is_told_from_a_body_that_is_corrupt() {
     let body = good("first") + "\n{\"kind\":";
-    for (encoding, body) in [
-        (Encoding::Identity, body.clone().into_bytes()),
-        (Encoding::Gzip, gzip(body.as_bytes())),
-    ] {
-        let reader = decode(
-            BufReader::new(Breaks(Some(body))),
-            encoding,
-            DecodeLimits::default(),
-        );
+    for (encoding, body) in [(Encoding::Identity, body.clone().into_bytes()), (Encoding::Gzip, gzip(body.as_bytes()))] {
+        let reader = decode(BufReader::new(Breaks(Some(body))), encoding, DecodeLimits::default());
         let outcomes = wait(examine(reader, Format::Ndjson));
         let refused = outcomes[1].as_ref().unwrap_err();
         assert!(outcomes[0].is_ok());
-        assert_eq!(
-            (outcomes.len(), refused.code, refused.fatal),
-            (2, "READ_FAILED", true)
-        );
+        assert_eq!((outcomes.len(), refused.code, refused.fatal), (2, "READ_FAILED", true));
     }
 }
 
@@ -356,11 +275,7 @@ fn a_reader_can_move_between_threads_while_it_waits() {
     fn assert_send<T: Send>(value: T) -> T {
         value
     }
-    let body = decode(
-        Cursor::new(b"{}".to_vec()),
-        Encoding::Identity,
-        DecodeLimits::default(),
-    );
+    let body = decode(Cursor::new(b"{}".to_vec()), Encoding::Identity, DecodeLimits::default());
     let mut reader = ItemReader::new(body, Format::Json, ReaderLimits::default());
     assert!(wait(assert_send(reader.next())).is_some());
 }
@@ -371,36 +286,10 @@ fn the_guard_against_bombs_can_be_set() {
     let default = DecodeLimits::default();
     for (limits, passes) in [
         (default, true),
-        (
-            DecodeLimits {
-                free_bytes: 1_000,
-                max_ratio: 1_000,
-                ..default
-            },
-            true,
-        ),
-        (
-            DecodeLimits {
-                free_bytes: 1_000,
-                max_ratio: 10,
-                ..default
-            },
-            false,
-        ),
-        (
-            DecodeLimits {
-                max_bytes: Some(300_000),
-                ..default
-            },
-            true,
-        ),
-        (
-            DecodeLimits {
-                max_bytes: Some(100_000),
-                ..default
-            },
-            false,
-        ),
+        (DecodeLimits { free_bytes: 1_000, max_ratio: 1_000, ..default }, true),
+        (DecodeLimits { free_bytes: 1_000, max_ratio: 10, ..default }, false),
+        (DecodeLimits { max_bytes: Some(300_000), ..default }, true),
+        (DecodeLimits { max_bytes: Some(100_000), ..default }, false),
     ] {
         let reader = decode(Cursor::new(body.clone()), Encoding::Gzip, limits);
         let outcomes = wait(examine(reader, Format::Ndjson));
@@ -412,8 +301,5 @@ fn the_guard_against_bombs_can_be_set() {
 fn a_body_that_compresses_well_is_no_bomb_before_it_is_large() {
     let body = (good("same") + "\n").repeat(10_000);
     let outcomes = examine_body(&gzip(body.as_bytes()), NDJSON, Some("gzip"));
-    assert_eq!(
-        outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
-        10_000
-    );
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10_000);
 }

@@ -51,29 +51,18 @@ fn event(event_type: &str, second: i64, version: u64, object: &Value) -> Input {
 }
 
 fn item(item: Value) -> Input {
-    Input::Item {
-        source: "s".into(),
-        item,
-    }
+    Input::Item { source: "s".into(), item }
 }
 
 fn snapshot(second: i64, items: Vec<Value>) -> Input {
     let (kinds, namespaces) = (vec![], vec![]);
-    Input::Snapshot {
-        source: "s".into(),
-        kinds,
-        namespaces,
-        at: stamp(second),
-        items,
-    }
+    Input::Snapshot { source: "s".into(), kinds, namespaces, at: stamp(second), items }
 }
 
 /// The versions of an object as (from, to, end), seconds after ten.
 fn versions(state: &Value, key: &str) -> Vec<(i64, Option<i64>, Option<String>)> {
     let second = |time: &Value| time.as_i64().map(|time| (time - TEN) / 1_000_000);
-    let versions = state["s"]["objects"][key]["versions"]
-        .as_array()
-        .expect("the object exists");
+    let versions = state["s"]["objects"][key]["versions"].as_array().expect("the object exists");
     let version = |v: &Value| (second(&v["from"]).unwrap(), second(&v["to"]), end(v));
     versions.iter().map(version).collect()
 }
@@ -87,30 +76,19 @@ fn closed(from: i64, to: i64, end: &str) -> (i64, Option<i64>, Option<String>) {
 }
 
 fn epochs<'a>(state: &'a Value, sequence: &str) -> &'a Vec<Value> {
-    state["s"]["sequences"][sequence]
-        .as_array()
-        .expect("the sequence exists")
+    state["s"]["sequences"][sequence].as_array().expect("the sequence exists")
 }
 
 /// Codes of the findings on a subject.
 fn codes(state: &Value, subject: &str) -> Vec<String> {
-    let findings = state["s"]["findings"]
-        .as_array()
-        .expect("a source has findings");
-    let on_it = findings
-        .iter()
-        .filter(|finding| finding["subject"] == json!(subject));
-    on_it
-        .map(|finding| finding["code"].as_str().unwrap().to_owned())
-        .collect()
+    let findings = state["s"]["findings"].as_array().expect("a source has findings");
+    let on_it = findings.iter().filter(|finding| finding["subject"] == json!(subject));
+    on_it.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
 }
 
 fn has_finding(state: &Value, code: &str, severity: &str, subject: &str) -> bool {
     let wanted = json!({"code": code, "severity": severity, "subject": subject});
-    state["s"]["findings"]
-        .as_array()
-        .expect("a source has findings")
-        .contains(&wanted)
+    state["s"]["findings"].as_array().expect("a source has findings").contains(&wanted)
 }
 
 const A: &str = "PackOperationResult//ns/a/u1";
@@ -221,10 +199,7 @@ fn the_fleets_meet_every_code_end_status_gap_and_epoch_rule() {
         "sources 1",
         "sources 2",
     ];
-    let missing: Vec<_> = wanted
-        .iter()
-        .filter(|wanted| !seen.contains(**wanted))
-        .collect();
+    let missing: Vec<_> = wanted.iter().filter(|wanted| !seen.contains(**wanted)).collect();
     assert!(missing.is_empty(), "never met: {missing:?}");
 }
 
@@ -238,10 +213,7 @@ fn the_fleets_refute_inferred_closings_and_delete_without_time() {
             omissions += usize::from(life.refutes_an_omission());
             outlived += usize::from(life.outlives_its_owner());
         }
-        for record in records(&inputs)
-            .iter()
-            .filter(|r| r.deleted && r.stamp.is_none())
-        {
+        for record in records(&inputs).iter().filter(|r| r.deleted && r.stamp.is_none()) {
             let metadata = &record.object["metadata"];
             if metadata["uid"].is_string() {
                 bare += usize::from(metadata["resourceVersion"].is_null());
@@ -266,9 +238,7 @@ struct Record {
 }
 
 fn micros(time: &str) -> i64 {
-    chrono::DateTime::parse_from_rfc3339(time)
-        .unwrap()
-        .timestamp_micros()
+    chrono::DateTime::parse_from_rfc3339(time).unwrap().timestamp_micros()
 }
 
 fn records(inputs: &[Input]) -> Vec<Record> {
@@ -280,9 +250,7 @@ fn records(inputs: &[Input]) -> Vec<Record> {
     };
     let all = inputs.iter().flat_map(|input| match input {
         Input::Item { source, item } => vec![record(source, item, None)],
-        Input::Snapshot {
-            source, at, items, ..
-        } => {
+        Input::Snapshot { source, at, items, .. } => {
             let at = Some(micros(at));
             items.iter().map(|item| record(source, item, at)).collect()
         }
@@ -310,9 +278,7 @@ impl Life {
     }
 
     fn outlives_its_owner(&self) -> bool {
-        self.end == "SNAPSHOT"
-            && self.closed > self.owner_closed
-            && self.owner_closed > Some(self.last)
+        self.end == "SNAPSHOT" && self.closed > self.owner_closed && self.owner_closed > Some(self.last)
     }
 }
 
@@ -323,14 +289,10 @@ fn lives(inputs: &[Input], state: &Value) -> Vec<Life> {
         let objects = state["objects"].as_object().unwrap();
         for (key, object) in objects {
             let parts: Vec<_> = key.split('/').collect();
-            let is_own =
-                |r: &&Record| r.source == *source && r.object["metadata"]["uid"] == parts[4];
+            let is_own = |r: &&Record| r.source == *source && r.object["metadata"]["uid"] == parts[4];
             let own: Vec<_> = records.iter().filter(is_own).collect();
-            let plain = |r: &&Record| {
-                !r.deleted
-                    && r.stamp.is_some()
-                    && r.object["metadata"]["resourceVersion"].is_string()
-            };
+            let plain =
+                |r: &&Record| !r.deleted && r.stamp.is_some() && r.object["metadata"]["resourceVersion"].is_string();
             if own.is_empty() || !own.iter().all(plain) {
                 continue;
             }
@@ -340,9 +302,7 @@ fn lives(inputs: &[Input], state: &Value) -> Vec<Life> {
             };
             let version = list(&object["versions"]).last().unwrap();
             let owners = own.last().unwrap().object["metadata"]["ownerReferences"].clone();
-            let owner = list(&owners)
-                .last()
-                .map(|owner| owner["uid"].as_str().unwrap_or_default());
+            let owner = list(&owners).last().map(|owner| owner["uid"].as_str().unwrap_or_default());
             let owner_closed = objects
                 .iter()
                 .filter(|(key, _)| owner.is_some_and(|uid| key.ends_with(&format!("/{uid}"))))
@@ -364,13 +324,7 @@ fn lives(inputs: &[Input], state: &Value) -> Vec<Life> {
 fn omissions(inputs: &[Input], of: &str, key: &[&str]) -> Vec<i64> {
     let covers = |words: &[String], word: &str| words.is_empty() || words.iter().any(|w| w == word);
     let omitted = inputs.iter().filter_map(|input| match input {
-        Input::Snapshot {
-            source,
-            kinds,
-            namespaces,
-            at,
-            items,
-        } => {
+        Input::Snapshot { source, kinds, namespaces, at, items } => {
             let shown = |item: &Value| {
                 let uid = &item.get("object").unwrap_or(item)["metadata"]["uid"];
                 uid.is_null() || *uid == json!(key[4])
@@ -390,11 +344,8 @@ fn some_fleets_are_healthy_and_some_label_all_but_the_newest_result() {
         let inputs = fleet(seed);
         let records = records(&inputs);
         let is_labelled = |uid: &Value| {
-            let label =
-                |r: &Record| r.object["metadata"]["labels"]["ontai.dev/superseded"].is_string();
-            records
-                .iter()
-                .any(|r| r.object["metadata"]["uid"] == *uid && label(r))
+            let label = |r: &Record| r.object["metadata"]["labels"]["ontai.dev/superseded"].is_string();
+            records.iter().any(|r| r.object["metadata"]["uid"] == *uid && label(r))
         };
         for source in state(&inputs).as_object().unwrap().values() {
             let all = source["sequences"].as_object().unwrap().values();
@@ -403,9 +354,7 @@ fn some_fleets_are_healthy_and_some_label_all_but_the_newest_result() {
                 let older = rows.iter().rev().skip(1);
                 rows.len() > 1
                     && epoch["active"] == epoch["head"]
-                    && older
-                        .clone()
-                        .all(|row| row["live"] == json!(true) && is_labelled(&row["uid"]))
+                    && older.clone().all(|row| row["live"] == json!(true) && is_labelled(&row["uid"]))
             });
             labelled += chains.count();
             let complete = all.flat_map(list).all(|e| e["status"] == json!("COMPLETE"));
@@ -413,10 +362,7 @@ fn some_fleets_are_healthy_and_some_label_all_but_the_newest_result() {
             healthy += usize::from(calm && !source["sequences"].as_object().unwrap().is_empty());
         }
     }
-    assert!(
-        healthy > 10 && labelled > 50,
-        "healthy {healthy}, labelled {labelled}"
-    );
+    assert!(healthy > 10 && labelled > 50, "healthy {healthy}, labelled {labelled}");
 }
 
 /// Notes what of the rules a state shows.
@@ -426,11 +372,7 @@ fn collect(state: &Value, seen: &mut BTreeSet<String>) {
     seen.insert(format!("sources {}", sources.len()));
     for source in sources.values() {
         for finding in source["findings"].as_array().unwrap() {
-            seen.insert(format!(
-                "code {} {}",
-                word(&finding["code"]),
-                word(&finding["severity"])
-            ));
+            seen.insert(format!("code {} {}", word(&finding["code"]), word(&finding["severity"])));
             let subject = word(&finding["subject"]);
             seen.insert(format!("subject {}", subject.split(':').next().unwrap()));
         }
@@ -442,20 +384,12 @@ fn collect(state: &Value, seen: &mut BTreeSet<String>) {
                 seen.insert(format!("end {}", word(&version["end"])));
             }
         }
-        for epoch in source["sequences"]
-            .as_object()
-            .unwrap()
-            .values()
-            .flat_map(list)
-        {
+        for epoch in source["sequences"].as_object().unwrap().values().flat_map(list) {
             seen.insert(format!("status {}", word(&epoch["status"])));
             seen.insert(format!("rank {}", epoch["rank"]));
             let uid = word(&epoch["uid"]);
             let kind = if uid == "unknown" { "unknown" } else { "uid" };
-            seen.insert(format!(
-                "epoch {}",
-                if uid.contains('/') { "key" } else { kind }
-            ));
+            seen.insert(format!("epoch {}", if uid.contains('/') { "key" } else { kind }));
             for gap in list(&epoch["gaps"]) {
                 seen.insert(format!("kind {}", word(&gap["kind"])));
             }
@@ -473,16 +407,8 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 fn a_late_b_splits_the_run_of_a() {
     let a = result("a", "u1", 0, &spec(1));
     let b = labelled(a.clone(), "x", "b");
-    let inputs = [
-        event("ADDED", 1, 1, &a),
-        event("MODIFIED", 9, 3, &a),
-        event("MODIFIED", 5, 2, &b),
-    ];
-    let expected = vec![
-        closed(1, 5, "CHANGED"),
-        closed(5, 9, "CHANGED"),
-        (9, None, None),
-    ];
+    let inputs = [event("ADDED", 1, 1, &a), event("MODIFIED", 9, 3, &a), event("MODIFIED", 5, 2, &b)];
+    let expected = vec![closed(1, 5, "CHANGED"), closed(5, 9, "CHANGED"), (9, None, None)];
     assert_eq!(versions(&state(&inputs), A), expected);
 }
 
@@ -490,15 +416,8 @@ fn a_late_b_splits_the_run_of_a() {
 fn a_relisted_resource_version_is_no_new_observation() {
     let a = result("a", "u1", 0, &spec(1));
     let b = labelled(a.clone(), "x", "b");
-    let inputs = [
-        event("ADDED", 1, 1, &a),
-        event("ADDED", 9, 1, &a),
-        event("MODIFIED", 5, 2, &b),
-    ];
-    assert_eq!(
-        versions(&state(&inputs), A),
-        vec![closed(1, 5, "CHANGED"), (5, None, None)]
-    );
+    let inputs = [event("ADDED", 1, 1, &a), event("ADDED", 9, 1, &a), event("MODIFIED", 5, 2, &b)];
+    assert_eq!(versions(&state(&inputs), A), vec![closed(1, 5, "CHANGED"), (5, None, None)]);
 }
 
 #[test]
@@ -506,16 +425,8 @@ fn an_unstamped_record_follows_the_stamped_ones_of_lower_resource_version() {
     let a = result("a", "u1", 0, &spec(1));
     let mut b = labelled(a.clone(), "x", "b");
     b["metadata"]["resourceVersion"] = json!("20");
-    let inputs = [
-        event("ADDED", 7, 9, &a),
-        event("MODIFIED", 30, 21, &labelled(a, "x", "c")),
-        item(b),
-    ];
-    let expected = vec![
-        closed(7, 7, "CHANGED"),
-        closed(7, 30, "CHANGED"),
-        (30, None, None),
-    ];
+    let inputs = [event("ADDED", 7, 9, &a), event("MODIFIED", 30, 21, &labelled(a, "x", "c")), item(b)];
+    let expected = vec![closed(7, 7, "CHANGED"), closed(7, 30, "CHANGED"), (30, None, None)];
     assert_eq!(versions(&state(&inputs), A), expected);
 }
 
@@ -530,11 +441,7 @@ fn an_unstamped_record_of_known_content_adds_nothing() {
 fn a_repeated_deletion_counts_once_unless_its_content_differs() {
     let a = result("a", "u1", 0, &spec(1));
     let b = labelled(a.clone(), "x", "b");
-    let mut inputs = vec![
-        event("ADDED", 1, 1, &a),
-        event("DELETED", 5, 2, &a),
-        event("DELETED", 6, 3, &a),
-    ];
+    let mut inputs = vec![event("ADDED", 1, 1, &a), event("DELETED", 5, 2, &a), event("DELETED", 6, 3, &a)];
     assert_eq!(versions(&state(&inputs), A), vec![closed(1, 5, "DELETED")]);
     inputs.push(event("DELETED", 7, 4, &b));
     let expected = vec![closed(1, 5, "DELETED"), closed(7, 7, "DELETED")];
@@ -553,44 +460,22 @@ fn a_deletion_with_other_content_is_a_moment_of_its_own() {
 #[test]
 fn what_is_seen_after_its_deletion_is_resurrected() {
     let a = result("a", "u1", 0, &spec(1));
-    let inputs = [
-        event("DELETED", 5, 2, &a),
-        event("ADDED", 1, 1, &a),
-        event("MODIFIED", 8, 3, &a),
-    ];
+    let inputs = [event("DELETED", 5, 2, &a), event("ADDED", 1, 1, &a), event("MODIFIED", 8, 3, &a)];
     let state = state(&inputs);
-    assert_eq!(
-        versions(&state, A),
-        vec![closed(1, 5, "DELETED"), (8, None, None)]
-    );
-    assert!(has_finding(
-        &state,
-        "RESURRECTED",
-        "warning",
-        &format!("object:{A}")
-    ));
+    assert_eq!(versions(&state, A), vec![closed(1, 5, "DELETED"), (8, None, None)]);
+    assert!(has_finding(&state, "RESURRECTED", "warning", &format!("object:{A}")));
 }
 
 #[test]
 fn heartbeats_and_dialects_are_no_content() {
-    let mut a = record(
-        "PackReceipt",
-        "ont-system",
-        "r",
-        "u1",
-        0,
-        &json!({"targetClusterRef": "c"}),
-    );
+    let mut a = record("PackReceipt", "ont-system", "r", "u1", 0, &json!({"targetClusterRef": "c"}));
     a["status"] = json!({"lastDriftCheckAt": stamp(1), "conditions": [{"observedGeneration": 1}]});
     let mut b = a.clone();
     b["kind"] = json!("InfrastructurePackReceipt");
     b["apiVersion"] = json!("seam.ontai.dev/v1");
     b["status"] = json!({"conditions": [{"observedGeneration": 2}]});
     let state = state(&[event("ADDED", 1, 1, &a), event("MODIFIED", 5, 2, &b)]);
-    assert_eq!(
-        versions(&state, "PackReceipt/c/ont-system/r/u1"),
-        vec![(1, None, None)]
-    );
+    assert_eq!(versions(&state, "PackReceipt/c/ont-system/r/u1"), vec![(1, None, None)]);
 }
 
 #[test]
@@ -600,12 +485,7 @@ fn what_cannot_be_a_record_leaves_no_trace() {
     let good = result("a", "u1", 0, &spec(1));
     let inputs = [
         item(nameless),
-        event(
-            "ADDED",
-            1,
-            1,
-            &result("a", "u1", 0, &spec(9_007_199_254_740_992)),
-        ),
+        event("ADDED", 1, 1, &result("a", "u1", 0, &spec(9_007_199_254_740_992))),
         event("BOOKMARK", 1, 1, &good),
         event("ERROR", 1, 1, &good),
     ];
@@ -662,27 +542,15 @@ fn an_omission_is_refuted_by_any_later_sight() {
     let end = |more: &[Input]| versions(&state(&[&base, more].concat()), A);
     let open = vec![(1, None, None)];
     assert_eq!(end(&[]), vec![closed(1, 5, "SNAPSHOT")]);
-    assert_eq!(
-        end(&[event("ADDED", 8, 1, &a)]),
-        open,
-        "a known version again"
-    );
+    assert_eq!(end(&[event("ADDED", 8, 1, &a)]), open, "a known version again");
     assert_eq!(end(&[snapshot(8, vec![versioned(&a, 1)])]), open, "listed");
     let dumped = json!({"type": "ADDED", "observedAt": stamp(8), "object": dump(&a)});
     assert_eq!(end(&[item(dumped)]), open, "dumped");
-    assert_eq!(
-        end(&[item(dump(&a))]),
-        vec![closed(1, 5, "SNAPSHOT")],
-        "no stamp"
-    );
+    assert_eq!(end(&[item(dump(&a))]), vec![closed(1, 5, "SNAPSHOT")], "no stamp");
     // Seen at five is evidence against a listing of five.
     assert_eq!(end(&[event("ADDED", 5, 1, &a)]), open);
     let again = [snapshot(8, vec![versioned(&a, 1)]), snapshot(12, vec![])];
-    assert_eq!(
-        end(&again),
-        vec![closed(1, 12, "SNAPSHOT")],
-        "omitted again"
-    );
+    assert_eq!(end(&again), vec![closed(1, 12, "SNAPSHOT")], "omitted again");
 }
 
 #[test]
@@ -692,26 +560,16 @@ fn a_listed_item_is_observed_at_its_own_stamp_and_seen_at_the_listing() {
     let inputs = [snapshot(9, vec![listed.clone()]), snapshot(6, vec![])];
     assert_eq!(versions(&state(&inputs), A), vec![(3, None, None)]);
     let inputs = [snapshot(9, vec![listed]), snapshot(10, vec![])];
-    assert_eq!(
-        versions(&state(&inputs), A),
-        vec![closed(3, 10, "SNAPSHOT")]
-    );
+    assert_eq!(versions(&state(&inputs), A), vec![closed(3, 10, "SNAPSHOT")]);
 }
 
 #[test]
 fn what_outlives_its_owner_ends_when_it_is_no_longer_listed() {
     let pe = record("PackExecution", "ns", "pe", "p1", 0, &json!({}));
     let a = owned_by(result("a", "u1", 2, &spec(1)), "pe", "p1");
-    let base = [
-        event("ADDED", 1, 1, &pe),
-        event("ADDED", 2, 2, &a),
-        event("DELETED", 8, 9, &pe),
-    ];
+    let base = [event("ADDED", 1, 1, &pe), event("ADDED", 2, 2, &a), event("DELETED", 8, 9, &pe)];
     let end = |more: &[Input]| versions(&state(&[&base, more].concat()), A);
-    assert_eq!(
-        end(&[event("ADDED", 8, 2, &a)]),
-        vec![closed(2, 8, "OWNER")]
-    );
+    assert_eq!(end(&[event("ADDED", 8, 2, &a)]), vec![closed(2, 8, "OWNER")]);
     let listed = snapshot(10, vec![versioned(&a, 2)]);
     assert_eq!(end(std::slice::from_ref(&listed)), vec![(2, None, None)]);
     let omitted = [listed, snapshot(14, vec![])];
@@ -720,37 +578,23 @@ fn what_outlives_its_owner_ends_when_it_is_no_longer_listed() {
 
 #[test]
 fn a_successor_closes_though_the_older_is_still_listed() {
-    let (old, new) = (
-        result("a", "u1", 0, &spec(1)),
-        result("a", "u2", 20, &spec(2)),
-    );
+    let (old, new) = (result("a", "u1", 0, &spec(1)), result("a", "u2", 20, &spec(2)));
     let inputs = [
         event("ADDED", 1, 1, &old),
         event("ADDED", 21, 2, &new),
         snapshot(25, vec![versioned(&old, 1), versioned(&new, 2)]),
     ];
-    assert_eq!(
-        versions(&state(&inputs), A),
-        vec![closed(1, 20, "SUCCESSOR")]
-    );
+    assert_eq!(versions(&state(&inputs), A), vec![closed(1, 20, "SUCCESSOR")]);
 }
 
 #[test]
 fn a_snapshot_closes_what_it_omits_but_not_what_was_seen_later() {
     let a = result("a", "u1", 0, &spec(1));
-    let inputs = [
-        event("ADDED", 1, 1, &a),
-        snapshot(5, vec![]),
-        snapshot(9, vec![]),
-    ];
+    let inputs = [event("ADDED", 1, 1, &a), snapshot(5, vec![]), snapshot(9, vec![])];
     assert_eq!(versions(&state(&inputs), A), vec![closed(1, 5, "SNAPSHOT")]);
     let inputs = [event("ADDED", 5, 1, &a), snapshot(5, vec![])];
     assert_eq!(versions(&state(&inputs), A), vec![(5, None, None)]);
-    let inputs = [
-        event("ADDED", 1, 1, &a),
-        snapshot(5, vec![]),
-        event("MODIFIED", 9, 2, &a),
-    ];
+    let inputs = [event("ADDED", 1, 1, &a), snapshot(5, vec![]), event("MODIFIED", 9, 2, &a)];
     assert_eq!(versions(&state(&inputs), A), vec![(1, None, None)]);
 }
 
@@ -760,54 +604,31 @@ fn a_snapshot_lists_by_uid_or_by_what_attaches() {
     let mut bare = a.clone();
     bare["metadata"] = json!({"name": "a", "namespace": "ns"});
     let added = event("ADDED", 1, 1, &a);
-    assert_eq!(
-        versions(&state(&[added.clone(), snapshot(5, vec![bare.clone()])]), A).len(),
-        1
-    );
+    assert_eq!(versions(&state(&[added.clone(), snapshot(5, vec![bare.clone()])]), A).len(), 1);
     bare["spec"]["other"] = json!(true);
     let state = state(&[added, snapshot(5, vec![bare])]);
     assert_eq!(versions(&state, A), vec![closed(1, 5, "SNAPSHOT")]);
-    assert_eq!(
-        versions(&state, "PackOperationResult//ns/a/-"),
-        vec![(5, None, None)]
-    );
+    assert_eq!(versions(&state, "PackOperationResult//ns/a/-"), vec![(5, None, None)]);
 }
 
 #[test]
 fn the_successor_closes_at_its_birth_or_at_the_last_sight_of_the_older() {
-    let (old, new) = (
-        result("a", "u1", 0, &spec(1)),
-        result("a", "u2", 20, &spec(1)),
-    );
+    let (old, new) = (result("a", "u1", 0, &spec(1)), result("a", "u2", 20, &spec(1)));
     let mut inputs = vec![event("ADDED", 30, 3, &new), event("ADDED", 1, 1, &old)];
-    assert_eq!(
-        versions(&state(&inputs), A),
-        vec![closed(1, 20, "SUCCESSOR")]
-    );
+    assert_eq!(versions(&state(&inputs), A), vec![closed(1, 20, "SUCCESSOR")]);
     inputs.push(event("MODIFIED", 40, 4, &old));
     let state = state(&inputs);
     assert_eq!(versions(&state, A), vec![closed(1, 40, "SUCCESSOR")]);
-    assert_eq!(
-        versions(&state, "PackOperationResult//ns/a/u2"),
-        vec![(30, None, None)]
-    );
+    assert_eq!(versions(&state, "PackOperationResult//ns/a/u2"), vec![(30, None, None)]);
 }
 
 #[test]
 fn the_closing_of_the_owner_closes_what_it_owns() {
     let pe = record("PackExecution", "ns", "pe", "p1", 0, &json!({}));
     let a = owned_by(result("a", "u1", 2, &spec(1)), "pe", "p1");
-    let gone = [
-        event("ADDED", 1, 1, &pe),
-        event("ADDED", 2, 2, &a),
-        event("DELETED", 8, 9, &pe),
-    ];
+    let gone = [event("ADDED", 1, 1, &pe), event("ADDED", 2, 2, &a), event("DELETED", 8, 9, &pe)];
     assert_eq!(versions(&state(&gone), A), vec![closed(2, 8, "OWNER")]);
-    let late = [
-        event("ADDED", 1, 1, &pe),
-        event("DELETED", 8, 9, &pe),
-        event("ADDED", 9, 10, &a),
-    ];
+    let late = [event("ADDED", 1, 1, &pe), event("DELETED", 8, 9, &pe), event("ADDED", 9, 10, &a)];
     assert_eq!(versions(&state(&late), A), vec![(9, None, None)]);
 }
 
@@ -815,12 +636,8 @@ fn the_closing_of_the_owner_closes_what_it_owns() {
 fn of_inferred_closings_at_one_time_the_snapshot_is_named() {
     let pe = record("PackExecution", "ns", "pe", "p1", 0, &json!({}));
     let a = owned_by(result("a", "u1", 2, &spec(1)), "pe", "p1");
-    let inputs = [
-        event("ADDED", 1, 1, &pe),
-        event("ADDED", 2, 2, &a),
-        event("DELETED", 8, 9, &pe),
-        snapshot(8, vec![]),
-    ];
+    let inputs =
+        [event("ADDED", 1, 1, &pe), event("ADDED", 2, 2, &a), event("DELETED", 8, 9, &pe), snapshot(8, vec![])];
     assert_eq!(versions(&state(&inputs), A), vec![closed(2, 8, "SNAPSHOT")]);
 }
 
@@ -837,19 +654,12 @@ fn a_dump_attaches_to_its_twin_whenever_that_arrives() {
     let a = result("a", "u1", 0, &spec(1));
     let state = state(&[item(dump(&a)), event("ADDED", 5, 1, &a)]);
     assert_eq!(versions(&state, A), vec![(5, None, None)]);
-    assert!(
-        state["s"]["objects"]
-            .get("PackOperationResult//ns/a/-")
-            .is_none()
-    );
+    assert!(state["s"]["objects"].get("PackOperationResult//ns/a/-").is_none());
 }
 
 #[test]
 fn a_dump_with_another_spec_stands_alone() {
-    let (a, b) = (
-        result("a", "u1", 9, &spec(1)),
-        result("a", "u1", 3, &spec(2)),
-    );
+    let (a, b) = (result("a", "u1", 9, &spec(1)), result("a", "u1", 3, &spec(2)));
     let state = state(&[item(dump(&b)), event("ADDED", 12, 1, &a)]);
     let expected = vec![closed(3, 9, "SUCCESSOR")];
     assert_eq!(versions(&state, "PackOperationResult//ns/a/-"), expected);
@@ -857,22 +667,12 @@ fn a_dump_with_another_spec_stands_alone() {
 
 #[test]
 fn of_two_twins_a_dump_takes_the_one_of_its_creation() {
-    let (old, new) = (
-        result("a", "u1", 0, &spec(1)),
-        result("a", "u2", 20, &spec(1)),
-    );
+    let (old, new) = (result("a", "u1", 0, &spec(1)), result("a", "u2", 20, &spec(1)));
     let gone = json!({"type": "DELETED", "observedAt": stamp(50), "object": dump(&old)});
-    let state = state(&[
-        event("ADDED", 1, 1, &old),
-        event("ADDED", 21, 2, &new),
-        item(gone),
-    ]);
+    let state = state(&[event("ADDED", 1, 1, &old), event("ADDED", 21, 2, &new), item(gone)]);
     let expected = vec![closed(1, 50, "CHANGED"), closed(50, 50, "DELETED")];
     assert_eq!(versions(&state, A), expected);
-    assert_eq!(
-        versions(&state, "PackOperationResult//ns/a/u2"),
-        vec![(21, None, None)]
-    );
+    assert_eq!(versions(&state, "PackOperationResult//ns/a/u2"), vec![(21, None, None)]);
 }
 
 // Epochs ---------------------------------------------------------------------------------------
@@ -889,10 +689,7 @@ fn epoch_of(state: &Value, sequence: &str, uid: &str) -> String {
 #[test]
 fn epoch_rule_1_is_the_owner() {
     let a = owned_by(result("a", "u1", 0, &spec(4)), "pe", "p1");
-    assert_eq!(
-        epoch_of(&state(&[event("ADDED", 1, 1, &a)]), "ns/pe", "u1"),
-        "p1"
-    );
+    assert_eq!(epoch_of(&state(&[event("ADDED", 1, 1, &a)]), "ns/pe", "u1"), "p1");
 }
 
 #[test]
@@ -900,11 +697,7 @@ fn epoch_rule_2_is_the_epoch_of_the_predecessor() {
     let a = owned_by(result("a", "u1", 0, &spec(1)), "pe", "p1");
     let b = result("b", "u2", 5, &following(2, "a"));
     let pe = record("PackExecution", "ns", "pe", "p2", 3, &json!({}));
-    let inputs = [
-        event("ADDED", 6, 2, &b),
-        event("ADDED", 1, 1, &a),
-        event("ADDED", 4, 3, &pe),
-    ];
+    let inputs = [event("ADDED", 6, 2, &b), event("ADDED", 1, 1, &a), event("ADDED", 4, 3, &pe)];
     assert_eq!(epoch_of(&state(&inputs), "ns/pe", "u2"), "p1");
 }
 
@@ -961,10 +754,7 @@ fn a_second_epoch_that_points_at_a_dying_first_did_not_start_late() {
     let new = owned_by(result("r2", "u2", 5, &following(2, "r1")), "pe", "p2");
     let state = state(&[event("ADDED", 6, 2, &new), old]);
     let epochs = epochs(&state, "ns/pe");
-    assert_eq!(
-        (&epochs[1]["uid"], &epochs[1]["rank"]),
-        (&json!("p2"), &json!(2))
-    );
+    assert_eq!((&epochs[1]["uid"], &epochs[1]["rank"]), (&json!("p2"), &json!(2)));
     assert_eq!(epochs[1]["gaps"], json!([]));
     assert_eq!(epochs[1]["status"], json!("COMPLETE"));
     assert_eq!(epochs[0]["active"], Value::Null);
@@ -980,10 +770,7 @@ fn one_revision_with_two_specs_forks_and_with_one_is_a_duplicate() {
     let state_of_fork = state(&[first.clone(), owned_result("y", "u2", 1, &other)]);
     let fork = json!([{"revision": 1, "members": ["u1", "u2"]}]);
     assert_eq!(epochs(&state_of_fork, "ns/pe")[0]["forks"], fork);
-    assert_eq!(
-        epochs(&state_of_fork, "ns/pe")[0]["status"],
-        json!("FORKED")
-    );
+    assert_eq!(epochs(&state_of_fork, "ns/pe")[0]["status"], json!("FORKED"));
     let duplicate = state(&[first, owned_result("y", "u2", 1, &spec(1))]);
     assert_eq!(epochs(&duplicate, "ns/pe")[0]["forks"], json!([]));
 }
@@ -1000,10 +787,7 @@ fn one_object_alone_is_no_fork() {
         event("MODIFIED", 3, 3, &owned_by(third, "pe", "p1")),
     ]);
     assert_eq!(epochs(&state, "ns/pe")[0]["forks"], json!([]));
-    assert_eq!(
-        epochs(&state, "ns/pe")[0]["rows"].as_array().unwrap().len(),
-        3
-    );
+    assert_eq!(epochs(&state, "ns/pe")[0]["rows"].as_array().unwrap().len(), 3);
 }
 
 #[test]
@@ -1017,23 +801,15 @@ fn two_children_of_one_predecessor_fork_at_the_lower_revision() {
     let fork = json!([{"revision": 2, "members": ["u2", "u3"]}]);
     assert_eq!(epochs(&state, "ns/pe")[0]["forks"], fork);
     // r3 also skips r2, which is seen; the worse status hides it, the finding does not.
-    assert_eq!(
-        codes(&state, "epoch:ns/pe@p1"),
-        ["BROKEN_LINK", "REVISION_FORK"]
-    );
+    assert_eq!(codes(&state, "epoch:ns/pe@p1"), ["BROKEN_LINK", "REVISION_FORK"]);
 }
 
 #[test]
 fn children_of_one_name_that_nobody_had_fork_too() {
-    let inputs = [
-        owned_result("r2", "u2", 1, &following(2, "gone")),
-        owned_result("r3", "u3", 2, &following(4, "gone")),
-    ];
+    let inputs =
+        [owned_result("r2", "u2", 1, &following(2, "gone")), owned_result("r3", "u3", 2, &following(4, "gone"))];
     let state = state(&inputs);
-    assert_eq!(
-        codes(&state, "epoch:ns/pe@p1"),
-        ["REVISION_FORK", "REVISION_GAP", "STARTED_LATE"]
-    );
+    assert_eq!(codes(&state, "epoch:ns/pe@p1"), ["REVISION_FORK", "REVISION_GAP", "STARTED_LATE"]);
 }
 
 #[test]
@@ -1045,31 +821,19 @@ fn a_link_is_broken_to_itself_upward_or_past_a_known_predecessor() {
     let first = owned_result("r1", "u1", 0, &spec(1));
     let second = owned_result("r2", "u2", 1, &following(2, "r1"));
     assert!(!broken(&[first.clone(), second.clone()]));
-    assert!(
-        broken(&[owned_result("r2", "u2", 1, &following(2, "r2"))]),
-        "to itself"
-    );
+    assert!(broken(&[owned_result("r2", "u2", 1, &following(2, "r2"))]), "to itself");
     let upward = owned_result("r2", "u2", 1, &following(2, "r3"));
     let third = owned_result("r3", "u3", 0, &spec(3));
     assert!(broken(&[upward, third]), "upward");
     let elsewhere = owned_result("r2", "u2", 1, &following(2, "gone"));
-    assert!(
-        broken(&[first.clone(), elsewhere.clone()]),
-        "past a known predecessor"
-    );
+    assert!(broken(&[first.clone(), elsewhere.clone()]), "past a known predecessor");
     assert!(!broken(&[elsewhere]), "to an unseen predecessor");
-    assert!(
-        !broken(&[first, owned_result("r2", "u2", 1, &spec(2))]),
-        "nowhere"
-    );
+    assert!(!broken(&[first, owned_result("r2", "u2", 1, &spec(2))]), "nowhere");
 }
 
 #[test]
 fn a_jump_is_a_hole() {
-    let state = state(&[
-        owned_result("r2", "u2", 0, &spec(2)),
-        owned_result("r6", "u6", 1, &following(6, "r5")),
-    ]);
+    let state = state(&[owned_result("r2", "u2", 0, &spec(2)), owned_result("r6", "u6", 1, &following(6, "r5"))]);
     let gaps = json!([
         {"kind": "BEFORE_FIRST_SEEN", "from": 1, "to": 1}, {"kind": "HOLE", "from": 3, "to": 5},
     ]);
@@ -1080,14 +844,8 @@ fn a_jump_is_a_hole() {
 #[test]
 fn a_result_written_in_place_has_a_row_a_revision_and_one_life() {
     let name = "pack-deploy-result-pe";
-    let (first, second) = (
-        result(name, "u1", 0, &spec(1)),
-        result(name, "u1", 0, &spec(2)),
-    );
-    let state = state(&[
-        event("ADDED", 1, 1, &first),
-        event("MODIFIED", 5, 2, &second),
-    ]);
+    let (first, second) = (result(name, "u1", 0, &spec(1)), result(name, "u1", 0, &spec(2)));
+    let state = state(&[event("ADDED", 1, 1, &first), event("MODIFIED", 5, 2, &second)]);
     let rows = json!([
         {"revision": 1, "uid": "u1", "live": false}, {"revision": 2, "uid": "u1", "live": true},
     ]);
@@ -1099,20 +857,9 @@ fn a_result_written_in_place_has_a_row_a_revision_and_one_life() {
 
 #[test]
 fn a_sealed_result_that_is_rewritten_conflicts() {
-    let (first, second) = (
-        result("a", "u1", 0, &spec(1)),
-        result("a", "u1", 0, &spec(2)),
-    );
-    let state = state(&[
-        event("ADDED", 1, 1, &first),
-        event("MODIFIED", 5, 2, &second),
-    ]);
-    assert!(has_finding(
-        &state,
-        "SPEC_REWRITTEN",
-        "error",
-        &format!("object:{A}")
-    ));
+    let (first, second) = (result("a", "u1", 0, &spec(1)), result("a", "u1", 0, &spec(2)));
+    let state = state(&[event("ADDED", 1, 1, &first), event("MODIFIED", 5, 2, &second)]);
+    assert!(has_finding(&state, "SPEC_REWRITTEN", "error", &format!("object:{A}")));
     assert_eq!(epochs(&state, "ns/pe")[0]["status"], json!("CONFLICTED"));
 }
 
@@ -1125,10 +872,7 @@ fn a_result_reference_prefers_the_executions_own_result() {
     let own = owned_by(result("r1", "u1", 2, &spec(1)), "pe", "p1");
     let unborn = event("ADDED", 1, 5, &pe);
     let state_of = |inputs: &[Input]| codes(&state(inputs), "object:PackExecution//ns/pe/p1");
-    assert_eq!(
-        state_of(&[unborn, event("ADDED", 3, 6, &own)]),
-        ["DANGLING_RESULT_REF"]
-    );
+    assert_eq!(state_of(&[unborn, event("ADDED", 3, 6, &own)]), ["DANGLING_RESULT_REF"]);
     let later = event("MODIFIED", 4, 7, &pe);
     assert!(state_of(&[later, event("ADDED", 3, 6, &own)]).is_empty());
 }
@@ -1140,16 +884,8 @@ fn an_execution_is_judged_by_its_pack_as_it_was_when_executed() {
         pack["status"] = json!({"signed": signed});
         event("MODIFIED", seen, version, &pack)
     };
-    let mut pe = record(
-        "PackExecution",
-        "ns",
-        "pe",
-        "p1",
-        1,
-        &json!({"clusterPackRef": "p"}),
-    );
-    pe["status"]["conditions"] =
-        json!([{"type": "Running", "status": "True", "lastTransitionTime": stamp(10)}]);
+    let mut pe = record("PackExecution", "ns", "pe", "p1", 1, &json!({"clusterPackRef": "p"}));
+    pe["status"]["conditions"] = json!([{"type": "Running", "status": "True", "lastTransitionTime": stamp(10)}]);
     let executed = event("ADDED", 30, 9, &pe);
     let state_of = |inputs: &[Input]| codes(&state(inputs), "object:PackExecution//ns/pe/p1");
     let unsigned = [pack(false, 5, 1), pack(true, 15, 2), executed.clone()];
@@ -1159,16 +895,7 @@ fn an_execution_is_judged_by_its_pack_as_it_was_when_executed() {
 
 #[test]
 fn a_reference_changed_in_place_is_read_when_it_changed() {
-    let to = |pack: &str| {
-        record(
-            "PackExecution",
-            "ns",
-            "pe",
-            "p1",
-            1,
-            &json!({"clusterPackRef": pack}),
-        )
-    };
+    let to = |pack: &str| record("PackExecution", "ns", "pe", "p1", 1, &json!({"clusterPackRef": pack}));
     let late = record("ClusterPack", "ns", "late", "k1", 20, &json!({}));
     let early = record("ClusterPack", "ns", "early", "k2", 0, &json!({}));
     let packs = [event("ADDED", 20, 1, &late), event("ADDED", 1, 1, &early)];
@@ -1176,56 +903,27 @@ fn a_reference_changed_in_place_is_read_when_it_changed() {
         let state = state(&[&packs, executions].concat());
         codes(&state, "object:PackExecution//ns/pe/p1").contains(&"ORPHAN_EXECUTION".to_owned())
     };
-    assert!(
-        orphan(&[event("ADDED", 30, 2, &to("late"))]),
-        "born before the pack"
-    );
-    assert!(!orphan(&[
-        event("ADDED", 5, 2, &to("early")),
-        event("MODIFIED", 30, 3, &to("late"))
-    ]));
+    assert!(orphan(&[event("ADDED", 30, 2, &to("late"))]), "born before the pack");
+    assert!(!orphan(&[event("ADDED", 5, 2, &to("early")), event("MODIFIED", 30, 3, &to("late"))]));
 }
 
 #[test]
 fn a_false_claim_stands_beyond_the_end_of_its_receipt_and_drift_does_not() {
-    let mut receipt = record(
-        "PackReceipt",
-        "ont-system",
-        "r",
-        "u1",
-        0,
-        &json!({"targetClusterRef": "c"}),
-    );
+    let mut receipt = record("PackReceipt", "ont-system", "r", "u1", 0, &json!({"targetClusterRef": "c"}));
     receipt["status"] = json!({"verified": false, "driftStatus": "Drifted"});
     let mut inputs = vec![event("ADDED", 1, 1, &receipt)];
     let subject = "object:PackReceipt/c/ont-system/r/u1";
-    assert_eq!(
-        codes(&state(&inputs), subject),
-        ["RECEIPT_DRIFTED", "RECEIPT_UNVERIFIED"]
-    );
+    assert_eq!(codes(&state(&inputs), subject), ["RECEIPT_DRIFTED", "RECEIPT_UNVERIFIED"]);
     inputs.push(event("DELETED", 5, 2, &receipt));
     assert_eq!(codes(&state(&inputs), subject), ["RECEIPT_UNVERIFIED"]);
 }
 
 #[test]
 fn pack_versions_compare_by_numbers_and_regress_on_one_uid() {
-    let pack = |version: &str| {
-        record(
-            "ClusterPack",
-            "ns",
-            "p",
-            "u1",
-            0,
-            &json!({"version": version}),
-        )
-    };
+    let pack = |version: &str| record("ClusterPack", "ns", "p", "u1", 0, &json!({"version": version}));
     let regressed = |before: &str, after: &str| {
-        let inputs = [
-            event("ADDED", 1, 1, &pack(before)),
-            event("MODIFIED", 2, 2, &pack(after)),
-        ];
-        codes(&state(&inputs), "object:ClusterPack//ns/p/u1")
-            .contains(&"VERSION_REGRESSED".to_owned())
+        let inputs = [event("ADDED", 1, 1, &pack(before)), event("MODIFIED", 2, 2, &pack(after))];
+        codes(&state(&inputs), "object:ClusterPack//ns/p/u1").contains(&"VERSION_REGRESSED".to_owned())
     };
     assert!(regressed("v4.10.0-r1", "v4.9.0-r1"));
     assert!(!regressed("v4.9.0-r1", "v4.10"));
