@@ -16,10 +16,7 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the time"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the time")]
     fn now(&self) -> i64 {
         let micros = |span: std::time::Duration| i64::try_from(span.as_micros());
         match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -89,9 +89,8 @@ impl Config {
     /// The file cannot be read, holds an unknown key, or a value has the wrong type.
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
         // A variable that is not UTF-8 cannot be one of ours.
-        let env = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
+        let env =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self::load_from(file, env, overrides)
     }
 
@@ -114,9 +113,7 @@ impl Config {
                 figment = figment.merge(variable);
             }
         }
-        let config: Self = figment
-            .extract()
-            .map_err(|error| ConfigError(Box::new(error)))?;
+        let config: Self = figment.extract().map_err(|error| ConfigError(Box::new(error)))?;
         Ok(config.overridden(overrides))
     }
 
@@ -381,11 +378,7 @@ impl Variable {
     fn known(name: &str, value: String, known: &[String]) -> Option<Self> {
         let key = name.strip_prefix(ENV_PREFIX)?.to_ascii_lowercase();
         let key = key.replace("__", ".");
-        known.contains(&key).then(|| Self {
-            name: name.to_owned(),
-            key,
-            value,
-        })
+        known.contains(&key).then(|| Self { name: name.to_owned(), key, value })
     }
 }
 
@@ -419,11 +412,7 @@ fn collect_keys(path: &str, value: &Value, keys: &mut Vec<String>) {
     match value.as_dict() {
         Some(dict) => {
             for (name, inner) in dict {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 collect_keys(&path, inner, keys);
             }
         }
@@ -444,10 +433,7 @@ mod tests {
     }
 
     fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
@@ -468,10 +454,7 @@ mod tests {
             ("PACKTRAIL_LISTEN", "127.0.0.1:2"),
             ("PACKTRAIL_LIMITS__QUERY_BYTES", "2"),
         ]);
-        let flags = Overrides {
-            listen: Some("127.0.0.1:3".parse().unwrap()),
-            ..Overrides::default()
-        };
+        let flags = Overrides { listen: Some("127.0.0.1:3".parse().unwrap()), ..Overrides::default() };
         let config = Config::load_from(Some(file.path()), env, flags).unwrap();
         assert_eq!(config.log_filter, "file");
         assert_eq!(config.tenant, "env");
@@ -497,10 +480,7 @@ mod tests {
         assert_ne!(config.listen, default.listen);
         assert_ne!(config.database, default.database);
         assert!(config.no_migrate && config.dev_insecure);
-        assert_eq!(
-            (config.tenant.as_str(), config.log_filter.as_str()),
-            ("t", "debug")
-        );
+        assert_eq!((config.tenant.as_str(), config.log_filter.as_str()), ("t", "debug"));
         assert_eq!(config.log_format, LogFormat::Json);
     }
 
@@ -510,10 +490,7 @@ mod tests {
             ("listn = '127.0.0.1:1'", "listn"),
             ("[limits]\nquery_byte = 1", "query_byte"),
             ("[auth]\ntoken = []", "token"),
-            (
-                "[[auth.tokens]]\nname='a'\nhash='b'\nscopes=[]\nscope='c'",
-                "scope",
-            ),
+            ("[[auth.tokens]]\nname='a'\nhash='b'\nscopes=[]\nscope='c'", "scope"),
         ] {
             let file = file(text);
             let error = Config::load_from(Some(file.path()), [], Overrides::default()).unwrap_err();
@@ -529,10 +506,7 @@ mod tests {
 
         let env = env(&[("PACKTRAIL_LIMITS__QUERY_BYTES", "many")]);
         let error = Config::load_from(None, env, Overrides::default()).unwrap_err();
-        assert!(
-            error.to_string().contains("PACKTRAIL_LIMITS__QUERY_BYTES"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("PACKTRAIL_LIMITS__QUERY_BYTES"), "{error}");
     }
 
     #[test]
@@ -577,32 +551,21 @@ mod tests {
         };
         let config = Config {
             database: DatabaseUrl::from("postgres://me:5ecre7@db/x?password=5ecre7"),
-            auth: AuthConfig {
-                tokens: vec![token],
-            },
+            auth: AuthConfig { tokens: vec![token] },
             ..Config::default()
         };
         let shown = format!("{config:?} {config:#?}");
         assert!(!shown.contains("5ecre7"), "{shown}");
         assert!(!serde_json::to_string(&config).unwrap().contains("5ecre7"));
         assert!(shown.contains("postgres://[redacted]"));
-        assert_eq!(
-            DatabaseUrl::from("me:5ecre7@db").redacted(),
-            "me://[redacted]"
-        );
+        assert_eq!(DatabaseUrl::from("me:5ecre7@db").redacted(), "me://[redacted]");
         assert_eq!(DatabaseUrl::from("5ecre7@db").redacted(), "[redacted]");
-        assert_eq!(
-            DatabaseUrl::from("sqlite://a.db").redacted(),
-            "sqlite://a.db"
-        );
+        assert_eq!(DatabaseUrl::from("sqlite://a.db").redacted(), "sqlite://a.db");
     }
 
     #[test]
     fn the_example_file_shows_every_key_with_its_default() {
-        let path = Path::new(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/packtrail.example.toml"
-        ));
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/packtrail.example.toml"));
         let mut config = Config::load_from(Some(path), [], Overrides::default()).unwrap();
         assert_eq!(config.auth.tokens.len(), 1, "the example shows one token");
         config.auth = AuthConfig::default();

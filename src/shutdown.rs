@@ -51,9 +51,7 @@ impl Shutdown {
     /// Running.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            phase: watch::Sender::new(Phase::Running),
-        }
+        Self { phase: watch::Sender::new(Phase::Running) }
     }
 
     /// How far stopping has come.
@@ -216,10 +214,7 @@ mod tests {
         let work = shutdown.draining().map(|()| 7);
         shutdown.drain();
         assert_eq!(shutdown.run(work, NEVER).await, Drained::Finished(7));
-        assert_eq!(
-            shutdown.run(ready(8), Duration::ZERO).await,
-            Drained::Finished(8)
-        );
+        assert_eq!(shutdown.run(ready(8), Duration::ZERO).await, Drained::Finished(8));
     }
 
     #[tokio::test]

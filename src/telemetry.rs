@@ -12,9 +12,7 @@ use crate::config::LogFormat;
 
 /// Upper bounds, in seconds, of the buckets of every histogram: from an index look-up to the
 /// longest an operation may take.
-const SECONDS: [f64; 12] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0,
-];
+const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
 
 /// How often histograms are folded, see [`Metrics::maintain`].
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -50,10 +48,8 @@ pub fn logs<W>(format: LogFormat, filter: &str, writer: W) -> Result<Dispatch, T
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(writer)
-        .with_ansi(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(filter)?).with_writer(writer).with_ansi(false);
     Ok(match format {
         LogFormat::Json => builder.json().flatten_event(true).into(),
         LogFormat::Text => builder.into(),
@@ -91,8 +87,7 @@ impl Metrics {
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+    PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
 }
 
 #[cfg(test)]
@@ -148,10 +143,7 @@ mod tests {
         assert!(!logged(LogFormat::Text, "info").contains("detail"));
         assert!(logged(LogFormat::Text, "debug").contains("detail"));
         assert_eq!(logged(LogFormat::Text, "off"), "");
-        assert!(matches!(
-            logs(LogFormat::Text, "packtrail=loud", io::sink),
-            Err(TelemetryError::Filter(_))
-        ));
+        assert!(matches!(logs(LogFormat::Text, "packtrail=loud", io::sink), Err(TelemetryError::Filter(_))));
     }
 
     #[test]
@@ -163,17 +155,8 @@ mod tests {
             metrics::histogram!("packtrail_request_seconds").record(0.003);
         });
         let text = rendered.render();
-        assert!(
-            text.contains(r#"packtrail_requests_total{code="OK"} 2"#),
-            "{text}"
-        );
-        assert!(
-            text.contains(r#"packtrail_request_seconds_bucket{le="0.005"} 1"#),
-            "{text}"
-        );
-        assert!(
-            text.contains(r#"packtrail_request_seconds_bucket{le="0.0025"} 0"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"packtrail_requests_total{code="OK"} 2"#), "{text}");
+        assert!(text.contains(r#"packtrail_request_seconds_bucket{le="0.005"} 1"#), "{text}");
+        assert!(text.contains(r#"packtrail_request_seconds_bucket{le="0.0025"} 0"#), "{text}");
     }
 }

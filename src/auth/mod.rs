@@ -97,9 +97,7 @@ pub fn check_start(config: &Config) -> Result<AuthMode, StartError> {
         (false, false) => entries(config).map(AuthMode::Tokens),
         (false, true) => Err(StartError::InsecureWithTokens),
         (true, false) => Err(StartError::NoAuth),
-        (true, true) if !config.listen.ip().is_loopback() => {
-            Err(StartError::InsecureBind(config.listen))
-        }
+        (true, true) if !config.listen.ip().is_loopback() => Err(StartError::InsecureBind(config.listen)),
         (true, true) => Ok(AuthMode::Insecure(insecure_principal(&config.tenant))),
     }
 }
@@ -107,9 +105,7 @@ pub fn check_start(config: &Config) -> Result<AuthMode, StartError> {
 fn insecure_principal(tenant: &str) -> Principal {
     Principal {
         subject: "anonymous".into(),
-        tenants: TenantSet::Any {
-            default: tenant.into(),
-        },
+        tenants: TenantSet::Any { default: tenant.into() },
         scopes: Scope::ALL.into(),
         ingest_binding: Arc::default(),
     }
@@ -118,10 +114,7 @@ fn insecure_principal(tenant: &str) -> Principal {
 fn entries(config: &Config) -> Result<Vec<Entry>, StartError> {
     let mut entries: Vec<Entry> = Vec::new();
     for token in &config.auth.tokens {
-        let bad = |problem: String| StartError::BadToken {
-            name: token.name.clone(),
-            problem,
-        };
+        let bad = |problem: String| StartError::BadToken { name: token.name.clone(), problem };
         let entry = entry(token, &config.tenant).map_err(bad)?;
         if let Some(twin) = entries.iter().find(|other| clash(other, &entry)) {
             let twin = &twin.principal.subject;
@@ -171,11 +164,7 @@ fn tenants(names: &[String], default: &str) -> Result<TenantSet, String> {
 
 fn binding(token: &TokenConfig) -> IngestBinding {
     let set = |items: &[String]| items.iter().cloned().collect();
-    IngestBinding {
-        sources: set(&token.sources),
-        namespaces: set(&token.namespaces),
-        kinds: set(&token.kinds),
-    }
+    IngestBinding { sources: set(&token.sources), namespaces: set(&token.namespaces), kinds: set(&token.kinds) }
 }
 
 /// Tells principals from requests.
@@ -188,9 +177,7 @@ impl Authenticator {
     /// From what [`check_start`] returned.
     #[must_use]
     pub fn new(mode: AuthMode) -> Self {
-        Self {
-            mode: Arc::new(mode),
-        }
+        Self { mode: Arc::new(mode) }
     }
 
     /// The caller behind an `Authorization` header.
@@ -246,10 +233,7 @@ mod tests {
     }
 
     fn with_tokens(tokens: Vec<TokenConfig>) -> Config {
-        Config {
-            auth: AuthConfig { tokens },
-            ..Config::default()
-        }
+        Config { auth: AuthConfig { tokens }, ..Config::default() }
     }
 
     fn authenticator(tokens: Vec<TokenConfig>) -> Authenticator {
@@ -265,10 +249,7 @@ mod tests {
 
     #[test]
     fn a_server_without_tokens_does_not_start() {
-        assert_eq!(
-            check_start(&Config::default()).unwrap_err(),
-            StartError::NoAuth
-        );
+        assert_eq!(check_start(&Config::default()).unwrap_err(), StartError::NoAuth);
     }
 
     #[test]
@@ -281,25 +262,15 @@ mod tests {
             ("[::]:8080", false),
             ("192.168.0.1:8080", false),
         ] {
-            let config = Config {
-                dev_insecure: true,
-                listen: listen.parse().unwrap(),
-                ..Config::default()
-            };
+            let config = Config { dev_insecure: true, listen: listen.parse().unwrap(), ..Config::default() };
             assert_eq!(check_start(&config).is_ok(), starts, "{listen}");
         }
     }
 
     #[test]
     fn dev_insecure_beside_tokens_is_refused() {
-        let config = Config {
-            dev_insecure: true,
-            ..with_tokens(vec![token("a", TOKEN, &["taskrunner.viewer"])])
-        };
-        assert_eq!(
-            check_start(&config).unwrap_err(),
-            StartError::InsecureWithTokens
-        );
+        let config = Config { dev_insecure: true, ..with_tokens(vec![token("a", TOKEN, &["taskrunner.viewer"])]) };
+        assert_eq!(check_start(&config).unwrap_err(), StartError::InsecureWithTokens);
     }
 
     #[test]
@@ -330,29 +301,17 @@ mod tests {
         for (a, b) in [(("a", "1"), ("a", "2")), (("a", "1"), ("b", "1"))] {
             let tokens = vec![token(a.0, a.1, scopes), token(b.0, b.1, scopes)];
             let error = check_start(&with_tokens(tokens)).unwrap_err();
-            assert!(
-                error.to_string().contains("shares its name or its hash"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("shares its name or its hash"), "{error}");
         }
     }
 
     #[test]
     fn each_token_gives_its_own_principal() {
-        let tokens: Vec<_> = (0..5)
-            .map(|i| {
-                token(
-                    &format!("p{i}"),
-                    &format!("{TOKEN}{i}"),
-                    &["taskrunner.viewer"],
-                )
-            })
-            .collect();
+        let tokens: Vec<_> =
+            (0..5).map(|i| token(&format!("p{i}"), &format!("{TOKEN}{i}"), &["taskrunner.viewer"])).collect();
         let auth = authenticator(tokens);
         for i in 0..5 {
-            let principal = auth
-                .authenticate(Some(&format!("Bearer {TOKEN}{i}")))
-                .unwrap();
+            let principal = auth.authenticate(Some(&format!("Bearer {TOKEN}{i}"))).unwrap();
             assert_eq!(&*principal.subject, format!("p{i}"));
         }
     }
@@ -372,11 +331,7 @@ mod tests {
             Some(&*format!("Bearer {hash}")),
             Some(&*format!("Bearer {}", TOKEN.to_uppercase())),
         ] {
-            assert_eq!(
-                auth.authenticate(header),
-                Err(AuthError::Unauthenticated),
-                "{header:?}"
-            );
+            assert_eq!(auth.authenticate(header), Err(AuthError::Unauthenticated), "{header:?}");
         }
         assert!(auth.authenticate(Some(&format!("bearer  {TOKEN}"))).is_ok());
     }
@@ -403,10 +358,7 @@ mod tests {
 
     #[test]
     fn without_authentication_everything_is_allowed_to_everybody() {
-        let config = Config {
-            dev_insecure: true,
-            ..Config::default()
-        };
+        let config = Config { dev_insecure: true, ..Config::default() };
         let auth = Authenticator::new(check_start(&config).unwrap());
         let principal = auth.authenticate(None).unwrap();
         assert!(Scope::ALL.into_iter().all(|scope| principal.has(scope)));

@@ -54,9 +54,7 @@ pub enum TenantSet {
 impl TenantSet {
     fn choose(&self, named: Option<&str>) -> Result<Arc<str>, AuthError> {
         match (self, named) {
-            (Self::Only(set), Some(name)) => {
-                set.get(name).cloned().ok_or(AuthError::TenantForbidden)
-            }
+            (Self::Only(set), Some(name)) => set.get(name).cloned().ok_or(AuthError::TenantForbidden),
             (Self::Only(set), None) => match (set.first(), set.len()) {
                 (Some(only), 1) => Ok(only.clone()),
                 _ => Err(AuthError::TenantRequired),
@@ -92,9 +90,7 @@ impl IngestBinding {
     /// `kind` is the kind's canonical name: dialects are resolved before asking.
     #[must_use]
     pub fn allows(&self, source: &str, namespace: &str, kind: &str) -> bool {
-        self.allows_source(source)
-            && empty_or_has(&self.namespaces, namespace)
-            && empty_or_has(&self.kinds, kind)
+        self.allows_source(source) && empty_or_has(&self.namespaces, namespace) && empty_or_has(&self.kinds, kind)
     }
 
     /// Whether anything of this source may be sent: the check before a body is read.
@@ -113,9 +109,7 @@ mod tests {
     use super::*;
 
     fn only(names: &[&str]) -> TenantSet {
-        TenantSet::Only(Arc::new(
-            names.iter().map(|name| Arc::from(*name)).collect(),
-        ))
+        TenantSet::Only(Arc::new(names.iter().map(|name| Arc::from(*name)).collect()))
     }
 
     #[test]
@@ -130,26 +124,17 @@ mod tests {
     #[test]
     fn without_a_header_the_only_tenant_is_taken_and_several_are_an_error() {
         assert_eq!(only(&["a"]).choose(None).as_deref(), Ok("a"));
-        assert_eq!(
-            only(&["a", "b"]).choose(None),
-            Err(AuthError::TenantRequired)
-        );
+        assert_eq!(only(&["a", "b"]).choose(None), Err(AuthError::TenantRequired));
         assert_eq!(only(&[]).choose(None), Err(AuthError::TenantRequired));
     }
 
     #[test]
     fn without_authentication_any_well_formed_tenant_may_be_named() {
-        let set = TenantSet::Any {
-            default: "d".into(),
-        };
+        let set = TenantSet::Any { default: "d".into() };
         assert_eq!(set.choose(None).as_deref(), Ok("d"));
         assert_eq!(set.choose(Some("x-1.y_Z")).as_deref(), Ok("x-1.y_Z"));
         for bad in ["", "a b", "a/b", "ä", "a\0", &"a".repeat(254)] {
-            assert_eq!(
-                set.choose(Some(bad)),
-                Err(AuthError::TenantForbidden),
-                "{bad}"
-            );
+            assert_eq!(set.choose(Some(bad)), Err(AuthError::TenantForbidden), "{bad}");
         }
     }
 

@@ -20,13 +20,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 5] = [
-        Self::Viewer,
-        Self::Operator,
-        Self::Admin,
-        Self::Ingest,
-        Self::Worker,
-    ];
+    pub const ALL: [Self; 5] = [Self::Viewer, Self::Operator, Self::Admin, Self::Ingest, Self::Worker];
 
     /// The name that tokens and documentation use.
     #[must_use]
@@ -62,10 +56,7 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|scope| scope.name() == name)
-            .ok_or_else(|| UnknownScope(name.to_owned()))
+        Self::ALL.into_iter().find(|scope| scope.name() == name).ok_or_else(|| UnknownScope(name.to_owned()))
     }
 }
 
@@ -87,8 +78,8 @@ mod tests {
     fn admin_grants_all_but_the_scopes_of_machines_and_the_others_grant_themselves() {
         for held in Scope::ALL {
             for needed in Scope::ALL {
-                let expected = held == needed
-                    || held == Scope::Admin && needed != Scope::Ingest && needed != Scope::Worker;
+                let expected =
+                    held == needed || held == Scope::Admin && needed != Scope::Ingest && needed != Scope::Worker;
                 assert_eq!(held.grants(needed), expected, "{held} for {needed}");
             }
         }

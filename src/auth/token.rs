@@ -111,11 +111,7 @@ mod tests {
     #[test]
     fn texts_that_are_not_64_hex_digits_are_no_hash() {
         for text in ["", "ab", &"g".repeat(64), &"a".repeat(63), &"a".repeat(66)] {
-            assert_eq!(
-                TokenHash::from_hex(text),
-                Err(TokenError::BadHash),
-                "{text}"
-            );
+            assert_eq!(TokenHash::from_hex(text), Err(TokenError::BadHash), "{text}");
         }
     }
 

@@ -71,27 +71,17 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Self {
-        Self {
-            random: Random::new(SEED),
-            events: Vec::new(),
-            deliveries: BTreeMap::new(),
-        }
+        Self { random: Random::new(SEED), events: Vec::new(), deliveries: BTreeMap::new() }
     }
 
     /// A collector sees what happens a moment later.
     fn emit(&mut self, kind: &'static str, at: i64, object: &Value) {
-        self.events.push(Event {
-            kind,
-            observed: at + self.random.between(1, 3),
-            object: object.clone(),
-        });
+        self.events.push(Event { kind, observed: at + self.random.between(1, 3), object: object.clone() });
     }
 
     fn release_all(&mut self, pack: &'static Pack) {
         for release in pack.releases {
-            let meant_for = |cluster: &&Cluster| {
-                release.only.is_empty() || release.only.contains(&cluster.name)
-            };
+            let meant_for = |cluster: &&Cluster| release.only.is_empty() || release.only.contains(&cluster.name);
             let clusters: Vec<&'static Cluster> = CLUSTERS.iter().filter(meant_for).collect();
             let build = Build {
                 pack,
@@ -114,8 +104,7 @@ impl Fleet {
     }
 
     fn roll_out(&mut self, build: &Build<'static>, cluster: &'static Cluster) {
-        let start =
-            build.created + cluster.wave * DAY + 2 * HOUR + self.random.between(0, 6 * HOUR);
+        let start = build.created + cluster.wave * DAY + 2 * HOUR + self.random.between(0, 6 * HOUR);
         let key = (build.pack.base, cluster.name);
         let mut delivery = self.deliveries.remove(&key).unwrap_or_default();
         let scenario = scenario_of(build, cluster);
@@ -222,10 +211,7 @@ impl Fleet {
             delivery.results.push(result);
             at = written + self.random.between(10 * MINUTE, 14 * MINUTE);
         }
-        delivery
-            .results
-            .last()
-            .map_or(at, |last| parse_time(&last["spec"]["completedAt"]))
+        delivery.results.last().map_or(at, |last| parse_time(&last["spec"]["completedAt"]))
     }
 
     fn number_of_attempts(&mut self, scenario: Option<Scenario>) -> i64 {
@@ -239,13 +225,7 @@ impl Fleet {
 
     /// A second executor, started when the first was taken for dead, has just written the same
     /// revision; the first then replaced it.
-    fn fork(
-        &mut self,
-        build: &Build<'static>,
-        cluster: &'static Cluster,
-        delivery: &Delivery,
-        first: &Attempt<'_>,
-    ) {
+    fn fork(&mut self, build: &Build<'static>, cluster: &'static Cluster, delivery: &Delivery, first: &Attempt<'_>) {
         let second = Attempt {
             revision: first.revision,
             uid: self.random.uuid(),
@@ -260,13 +240,7 @@ impl Fleet {
     }
 
     /// What the executor does to the result before the one it has written.
-    fn supersede(
-        &mut self,
-        cluster: &Cluster,
-        delivery: &mut Delivery,
-        at: i64,
-        scenario: Option<Scenario>,
-    ) {
+    fn supersede(&mut self, cluster: &Cluster, delivery: &mut Delivery, at: i64, scenario: Option<Scenario>) {
         let Some(mut previous) = delivery.results.pop() else {
             return;
         };
@@ -276,11 +250,7 @@ impl Fleet {
             previous["metadata"]["labels"]["ontai.dev/superseded"] = json!("true");
         }
         if seen {
-            let kind = if cluster.deletes_superseded {
-                "DELETED"
-            } else {
-                "MODIFIED"
-            };
+            let kind = if cluster.deletes_superseded { "DELETED" } else { "MODIFIED" };
             self.emit(kind, at, &previous);
         }
         if seen && !cluster.deletes_superseded {
@@ -300,11 +270,7 @@ impl Fleet {
         let old = &delivery.instance["metadata"];
         let (kind, uid, created) = match text(&old["uid"]) {
             "" => ("ADDED", self.random.uuid(), at),
-            uid => (
-                "MODIFIED",
-                uid.to_owned(),
-                parse_time(&old["creationTimestamp"]),
-            ),
+            uid => ("MODIFIED", uid.to_owned(), parse_time(&old["creationTimestamp"])),
         };
         let mut instance = build.instance(&delivery.execution, cluster.name, &uid, created);
         let direction = direction(delivery.version, build.release.version);
@@ -317,11 +283,7 @@ impl Fleet {
         let old = &delivery.receipt["metadata"];
         let (kind, uid, created) = match text(&old["uid"]) {
             "" => ("ADDED", self.random.uuid(), acknowledged),
-            uid => (
-                "MODIFIED",
-                uid.to_owned(),
-                parse_time(&old["creationTimestamp"]),
-            ),
+            uid => ("MODIFIED", uid.to_owned(), parse_time(&old["creationTimestamp"])),
         };
         let verified = scenario != Some(Scenario::Unverified);
         delivery.receipt = build.receipt(cluster.name, &uid, created, acknowledged, verified);
@@ -330,18 +292,12 @@ impl Fleet {
     }
 
     /// Days later the receipt drifts: returns when, and the signal.
-    fn signal_drift(
-        &mut self,
-        build: &Build<'static>,
-        cluster: &Cluster,
-        delivery: &mut Delivery,
-    ) -> (i64, Value) {
+    fn signal_drift(&mut self, build: &Build<'static>, cluster: &Cluster, delivery: &mut Delivery) -> (i64, Value) {
         let at = delivery.until + self.random.between(4 * DAY, 7 * DAY);
         objects::drift_receipt(&mut delivery.receipt, build.pack, at);
         self.emit("MODIFIED", at, &delivery.receipt);
         let uid = self.random.uuid();
-        let signal =
-            objects::drift_signal(&delivery.receipt, build.pack, cluster.name, &uid, at + 5);
+        let signal = objects::drift_signal(&delivery.receipt, build.pack, cluster.name, &uid, at + 5);
         self.emit("ADDED", at + 5, &signal);
         (at + 5, signal)
     }
@@ -353,12 +309,7 @@ impl Fleet {
 
     /// Drift that a deployment anew repairs: the execution goes with all it owns, and comes back
     /// under the same name.
-    fn drift(
-        &mut self,
-        build: &Build<'static>,
-        cluster: &'static Cluster,
-        delivery: &mut Delivery,
-    ) {
+    fn drift(&mut self, build: &Build<'static>, cluster: &'static Cluster, delivery: &mut Delivery) {
         let (at, mut signal) = self.signal_drift(build, cluster, delivery);
         self.move_signal(&mut signal, at + MINUTE, "delivered");
         self.move_signal(&mut signal, at + 2 * MINUTE, "queued");
@@ -373,12 +324,7 @@ impl Fleet {
     }
 
     /// Drift that three tries do not repair.
-    fn drift_for_good(
-        &mut self,
-        build: &Build<'static>,
-        cluster: &Cluster,
-        delivery: &mut Delivery,
-    ) {
+    fn drift_for_good(&mut self, build: &Build<'static>, cluster: &Cluster, delivery: &mut Delivery) {
         let (mut at, mut signal) = self.signal_drift(build, cluster, delivery);
         for round in 1..=3 {
             self.move_signal(&mut signal, at + MINUTE, "queued");
@@ -421,11 +367,7 @@ impl Fleet {
 
     fn heartbeat(&mut self, receipt: &mut Value, observed: i64) {
         receipt["status"]["lastDriftCheckAt"] = json!(time(observed - 1));
-        self.events.push(Event {
-            kind: "MODIFIED",
-            observed,
-            object: receipt.clone(),
-        });
+        self.events.push(Event { kind: "MODIFIED", observed, object: receipt.clone() });
     }
 
     /// Orders and numbers the events, and repeats some as a re-list does.
@@ -454,14 +396,9 @@ impl Fleet {
 
 /// Results that a re-list shows again ten minutes later.
 fn redelivered(events: &[Event]) -> Vec<Event> {
-    let results = events
-        .iter()
-        .filter(|event| event.kind == "ADDED" && event.object["kind"] == "PackOperationResult");
-    let again = |event: &Event| Event {
-        kind: "ADDED",
-        observed: event.observed + 10 * MINUTE,
-        object: event.object.clone(),
-    };
+    let results = events.iter().filter(|event| event.kind == "ADDED" && event.object["kind"] == "PackOperationResult");
+    let again =
+        |event: &Event| Event { kind: "ADDED", observed: event.observed + 10 * MINUTE, object: event.object.clone() };
     results.step_by(20).map(again).collect()
 }
 
@@ -477,9 +414,7 @@ fn unseen(scenario: Option<Scenario>, result: &Value) -> bool {
 
 fn scenario_of(build: &Build<'_>, cluster: &Cluster) -> Option<Scenario> {
     let here = (build.pack.base, build.release.version, cluster.name);
-    let found = SCENARIOS
-        .iter()
-        .find(|(base, version, cluster, _)| (*base, *version, *cluster) == here);
+    let found = SCENARIOS.iter().find(|(base, version, cluster, _)| (*base, *version, *cluster) == here);
     found.map(|(.., scenario)| *scenario)
 }
 

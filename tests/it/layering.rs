@@ -10,41 +10,9 @@ const MODULES: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("storage", &["domain", "clock", "config"]),
     ("service", &["domain", "storage", "clock", "config", "auth"]),
-    (
-        "graphql",
-        &[
-            "domain", "storage", "service", "clock", "config", "auth", "shutdown",
-        ],
-    ),
-    (
-        "http",
-        &[
-            "domain",
-            "storage",
-            "service",
-            "graphql",
-            "clock",
-            "config",
-            "auth",
-            "shutdown",
-            "telemetry",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "domain",
-            "storage",
-            "service",
-            "graphql",
-            "http",
-            "clock",
-            "config",
-            "auth",
-            "shutdown",
-            "telemetry",
-        ],
-    ),
+    ("graphql", &["domain", "storage", "service", "clock", "config", "auth", "shutdown"]),
+    ("http", &["domain", "storage", "service", "graphql", "clock", "config", "auth", "shutdown", "telemetry"]),
+    ("cli", &["domain", "storage", "service", "graphql", "http", "clock", "config", "auth", "shutdown", "telemetry"]),
     ("clock", &["domain"]),
     ("config", &["domain"]),
     ("auth", &["domain", "config"]),
@@ -57,18 +25,7 @@ const CRATES: [(&str, &[&str]); 4] = [
     ("sqlx", &["storage"]),
     ("async_graphql", &["graphql", "http"]),
     ("axum", &["http"]),
-    (
-        "tokio",
-        &[
-            "storage",
-            "service",
-            "graphql",
-            "http",
-            "cli",
-            "telemetry",
-            "shutdown",
-        ],
-    ),
+    ("tokio", &["storage", "service", "graphql", "http", "cli", "telemetry", "shutdown"]),
 ];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -129,9 +86,7 @@ fn is_word(c: char) -> bool {
 }
 
 fn find(chars: &[char], from: usize, stop: impl Fn(usize) -> bool) -> usize {
-    (from..chars.len())
-        .find(|at| stop(*at))
-        .unwrap_or(chars.len())
+    (from..chars.len()).find(|at| stop(*at)).unwrap_or(chars.len())
 }
 
 fn word_end(chars: &[char], at: usize) -> usize {
@@ -184,8 +139,7 @@ fn raw_string_end(chars: &[char], at: usize) -> usize {
     let Some((hashes, from)) = raw_string_start(chars, at) else {
         return at + 1;
     };
-    let closes =
-        |i: usize| chars[i] == '"' && (1..=hashes).all(|hash| chars.get(i + hash) == Some(&'#'));
+    let closes = |i: usize| chars[i] == '"' && (1..=hashes).all(|hash| chars.get(i + hash) == Some(&'#'));
     (find(chars, from, closes) + 1 + hashes).min(chars.len())
 }
 
@@ -194,11 +148,7 @@ fn char_end(chars: &[char], at: usize) -> usize {
     if chars.get(at + 1) == Some(&'\\') {
         return (find(chars, at + 3, |i| chars[i] == '\'') + 1).min(chars.len());
     }
-    if chars.get(at + 2) == Some(&'\'') {
-        at + 3
-    } else {
-        at + 1
-    }
+    if chars.get(at + 2) == Some(&'\'') { at + 3 } else { at + 1 }
 }
 
 /// The first names after `crate::`, at `tokens[at..]`: one, or several of a `{…}` group.
@@ -286,10 +236,7 @@ fn crates_used(tokens: &[Token]) -> Vec<Token> {
 
 /// Whether the name at `at` is the first of its path; a leading `::` belongs to no name.
 fn starts_path(tokens: &[Token], at: usize) -> bool {
-    let before = |by: usize| {
-        at.checked_sub(by)
-            .map_or("", |before| tokens[before].text.as_str())
-    };
+    let before = |by: usize| at.checked_sub(by).map_or("", |before| tokens[before].text.as_str());
     before(1) != "::" || before(2) == "use" || !is_name(before(2)) && before(2) != ">"
 }
 
@@ -309,11 +256,7 @@ fn violations_in(path: &Path, source: &str) -> Vec<Violation> {
     if matches!(module, "lib" | "main") {
         return vec![];
     }
-    let violation = |line, what| Violation {
-        file: Path::new("src").join(path),
-        line,
-        what,
-    };
+    let violation = |line, what| Violation { file: Path::new("src").join(path), line, what };
     let Some((_, allowed)) = MODULES.iter().find(|(name, _)| *name == module) else {
         let what = format!("`{module}` is no known module: say in this test what it may use");
         return vec![violation(1, what)];
@@ -324,18 +267,11 @@ fn violations_in(path: &Path, source: &str) -> Vec<Violation> {
         let name = used.text.as_str();
         let known = MODULES.iter().any(|(known, _)| *known == name);
         if name != module && !allowed.contains(&name) && (known || name == "*") {
-            found.push(violation(
-                used.line,
-                format!("`{module}` must not use `{name}`"),
-            ));
+            found.push(violation(used.line, format!("`{module}` must not use `{name}`")));
         }
     }
     for used in crates_used(&tokens) {
-        let users = CRATES
-            .iter()
-            .find(|(name, _)| *name == used.text)
-            .unwrap()
-            .1;
+        let users = CRATES.iter().find(|(name, _)| *name == used.text).unwrap().1;
         if !users.contains(&module) {
             let what = format!("`{module}` must not use the crate `{}`", used.text);
             found.push(violation(used.line, what));
@@ -378,14 +314,8 @@ fn planted(path: &str, source: &str) -> Vec<usize> {
 
 #[test]
 fn upward_uses_are_found_with_their_line() {
-    let found = violations_in(
-        Path::new("domain/chain.rs"),
-        "//! Chains.\n\nuse crate::storage::Store;\n",
-    );
-    assert_eq!(
-        found[0].to_string(),
-        "src/domain/chain.rs:3: `domain` must not use `storage`"
-    );
+    let found = violations_in(Path::new("domain/chain.rs"), "//! Chains.\n\nuse crate::storage::Store;\n");
+    assert_eq!(found[0].to_string(), "src/domain/chain.rs:3: `domain` must not use `storage`");
     assert_eq!(found.len(), 1);
 }
 
@@ -406,14 +336,8 @@ fn uses_are_found_in_every_way_of_writing_them() {
     ] {
         assert_eq!(planted("storage/mod.rs", source).len(), 1, "{source}");
     }
-    assert_eq!(
-        planted("storage/sql/a.rs", "use super::super::super::http::go;"),
-        [1]
-    );
-    assert_eq!(
-        planted("auth/mod.rs", "use crate::{config::C, service::S};"),
-        [1]
-    );
+    assert_eq!(planted("storage/sql/a.rs", "use super::super::super::http::go;"), [1]);
+    assert_eq!(planted("auth/mod.rs", "use crate::{config::C, service::S};"), [1]);
 }
 
 #[test]
@@ -424,10 +348,7 @@ fn foreign_crates_are_found_outside_their_layer() {
         ("service/a.rs", "use async_graphql::{Object, ID};"),
         ("graphql/a.rs", "use ::axum::Router;"),
         ("cli/serve.rs", "use {axum, futures_util};"),
-        (
-            "domain/a.rs",
-            "async fn f() { tokio::task::yield_now().await }",
-        ),
+        ("domain/a.rs", "async fn f() { tokio::task::yield_now().await }"),
         ("auth/mod.rs", "extern crate axum;"),
     ] {
         assert_eq!(planted(path, source), [1], "{path}: {source}");
@@ -438,36 +359,17 @@ fn foreign_crates_are_found_outside_their_layer() {
 fn allowed_uses_comments_and_texts_are_no_violations() {
     for (path, source) in [
         ("storage/a.rs", "use crate::domain::Id; use sqlx::Row;"),
-        (
-            "http/a.rs",
-            "use async_graphql::Schema; use crate::graphql::schema;",
-        ),
+        ("http/a.rs", "use async_graphql::Schema; use crate::graphql::schema;"),
         ("cli/a.rs", "use crate::{config, http, telemetry};"),
-        (
-            "domain/a.rs",
-            "// use crate::http;\n/* use crate::http; /* and */ crate::http */",
-        ),
-        (
-            "domain/a.rs",
-            "/// See [`crate::http`].\nconst A: &str = \"crate::http \\\" sqlx::x\";",
-        ),
-        (
-            "domain/a.rs",
-            "const A: &str = r#\"use \"crate::http\"; tokio::spawn\"#;",
-        ),
-        (
-            "domain/a.rs",
-            "const A: [char; 2] = ['\"', '\\'']; // \" crate::http",
-        ),
+        ("domain/a.rs", "// use crate::http;\n/* use crate::http; /* and */ crate::http */"),
+        ("domain/a.rs", "/// See [`crate::http`].\nconst A: &str = \"crate::http \\\" sqlx::x\";"),
+        ("domain/a.rs", "const A: &str = r#\"use \"crate::http\"; tokio::spawn\"#;"),
+        ("domain/a.rs", "const A: [char; 2] = ['\"', '\\'']; // \" crate::http"),
         ("domain/chain/a.rs", "use super::http; use self::storage;"),
         ("domain/a.rs", "fn axum(tokio: u8) -> u8 { tokio }"),
         ("main.rs", "use packtrail::cli;"),
     ] {
-        assert_eq!(
-            planted(path, source),
-            Vec::<usize>::new(),
-            "{path}: {source}"
-        );
+        assert_eq!(planted(path, source), Vec::<usize>::new(), "{path}: {source}");
     }
 }
 

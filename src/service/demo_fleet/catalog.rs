@@ -11,11 +11,7 @@ pub struct Cluster {
 }
 
 const fn cluster(name: &'static str, wave: i64, deletes_superseded: bool) -> Cluster {
-    Cluster {
-        name,
-        wave,
-        deletes_superseded,
-    }
+    Cluster { name, wave, deletes_superseded }
 }
 
 /// One of them is named like a revision, which must mislead nobody.
@@ -56,11 +52,7 @@ pub struct Release {
 }
 
 const fn release(version: &'static str, day: i64) -> Release {
-    Release {
-        version,
-        day,
-        only: &[],
-    }
+    Release { version, day, only: &[] }
 }
 
 const fn release_to(version: &'static str, day: i64, only: &'static [&'static str]) -> Release {
@@ -73,13 +65,7 @@ const fn chart(name: &'static str, url: &'static str) -> Chart {
 
 const CENTRAL: &[&str] = &["ccs-dev", "ccs-stage", "ccs-prod-eu", "ccs-prod-us"];
 const PRODUCTION: &[&str] = &["ccs-prod-eu", "ccs-prod-us"];
-const NOT_EDGE_R2: &[&str] = &[
-    "ccs-dev",
-    "ccs-stage",
-    "ccs-prod-eu",
-    "ccs-prod-us",
-    "edge-north",
-];
+const NOT_EDGE_R2: &[&str] = &["ccs-dev", "ccs-stage", "ccs-prod-eu", "ccs-prod-us", "edge-north"];
 
 /// Four Helm packs, two kustomize, two raw.
 pub const PACKS: [Pack; 8] = [
@@ -95,40 +81,17 @@ pub const PACKS: [Pack; 8] = [
         ],
         resources: &[
             ("v1", "Namespace", "", "cert-manager"),
-            (
-                "rbac.authorization.k8s.io/v1",
-                "ClusterRole",
-                "",
-                "cert-manager-controller",
-            ),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", "", "cert-manager-controller"),
             ("v1", "ServiceAccount", "cert-manager", "cert-manager"),
-            (
-                "apiextensions.k8s.io/v1",
-                "CustomResourceDefinition",
-                "",
-                "certificates.cert-manager.io",
-            ),
-            (
-                "apiextensions.k8s.io/v1",
-                "CustomResourceDefinition",
-                "",
-                "issuers.cert-manager.io",
-            ),
+            ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "certificates.cert-manager.io"),
+            ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "issuers.cert-manager.io"),
             ("apps/v1", "Deployment", "cert-manager", "cert-manager"),
-            (
-                "apps/v1",
-                "Deployment",
-                "cert-manager",
-                "cert-manager-webhook",
-            ),
+            ("apps/v1", "Deployment", "cert-manager", "cert-manager-webhook"),
         ],
     },
     Pack {
         base: "ingress-nginx-helm",
-        chart: Some(chart(
-            "ingress-nginx",
-            "https://kubernetes.github.io/ingress-nginx",
-        )),
+        chart: Some(chart("ingress-nginx", "https://kubernetes.github.io/ingress-nginx")),
         releases: &[
             release("v4.9.1-r1", 4),
             // Sorts after v4.9.1 by number only.
@@ -137,48 +100,21 @@ pub const PACKS: [Pack; 8] = [
         ],
         resources: &[
             ("v1", "Namespace", "", "ingress-nginx"),
-            (
-                "rbac.authorization.k8s.io/v1",
-                "ClusterRole",
-                "",
-                "ingress-nginx",
-            ),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", "", "ingress-nginx"),
             ("v1", "ServiceAccount", "ingress-nginx", "ingress-nginx"),
-            (
-                "v1",
-                "ConfigMap",
-                "ingress-nginx",
-                "ingress-nginx-controller",
-            ),
+            ("v1", "ConfigMap", "ingress-nginx", "ingress-nginx-controller"),
             ("v1", "Service", "ingress-nginx", "ingress-nginx-controller"),
-            (
-                "apps/v1",
-                "Deployment",
-                "ingress-nginx",
-                "ingress-nginx-controller",
-            ),
+            ("apps/v1", "Deployment", "ingress-nginx", "ingress-nginx-controller"),
             ("networking.k8s.io/v1", "IngressClass", "", "nginx"),
         ],
     },
     Pack {
         base: "prometheus-helm",
-        chart: Some(chart(
-            "kube-prometheus-stack",
-            "https://prometheus-community.github.io/helm-charts",
-        )),
-        releases: &[
-            release("v58.2.0-r1", 9),
-            release("v58.2.0-r2", 37),
-            release("v61.3.1-r1", 71),
-        ],
+        chart: Some(chart("kube-prometheus-stack", "https://prometheus-community.github.io/helm-charts")),
+        releases: &[release("v58.2.0-r1", 9), release("v58.2.0-r2", 37), release("v61.3.1-r1", 71)],
         resources: &[
             ("v1", "Namespace", "", "monitoring"),
-            (
-                "rbac.authorization.k8s.io/v1",
-                "ClusterRole",
-                "",
-                "prometheus",
-            ),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", "", "prometheus"),
             ("v1", "ServiceAccount", "monitoring", "prometheus"),
             ("v1", "ConfigMap", "monitoring", "prometheus-rules"),
             ("apps/v1", "StatefulSet", "monitoring", "prometheus"),
@@ -189,10 +125,7 @@ pub const PACKS: [Pack; 8] = [
     },
     Pack {
         base: "external-dns-helm",
-        chart: Some(chart(
-            "external-dns",
-            "https://kubernetes-sigs.github.io/external-dns",
-        )),
+        chart: Some(chart("external-dns", "https://kubernetes-sigs.github.io/external-dns")),
         releases: &[
             release_to("v1.14.3-r1", 12, CENTRAL),
             release_to("v1.14.5-r1", 44, CENTRAL),
@@ -200,12 +133,7 @@ pub const PACKS: [Pack; 8] = [
         ],
         resources: &[
             ("v1", "Namespace", "", "external-dns"),
-            (
-                "rbac.authorization.k8s.io/v1",
-                "ClusterRole",
-                "",
-                "external-dns",
-            ),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", "", "external-dns"),
             ("v1", "ServiceAccount", "external-dns", "external-dns"),
             ("apps/v1", "Deployment", "external-dns", "external-dns"),
         ],
@@ -216,61 +144,28 @@ pub const PACKS: [Pack; 8] = [
         releases: &[release("v0.0.26-r1", 0), release("v0.0.28-r1", 40)],
         resources: &[
             ("v1", "Namespace", "", "local-path-storage"),
-            (
-                "rbac.authorization.k8s.io/v1",
-                "ClusterRole",
-                "",
-                "local-path-provisioner-role",
-            ),
-            (
-                "v1",
-                "ServiceAccount",
-                "local-path-storage",
-                "local-path-provisioner-service-account",
-            ),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", "", "local-path-provisioner-role"),
+            ("v1", "ServiceAccount", "local-path-storage", "local-path-provisioner-service-account"),
             ("storage.k8s.io/v1", "StorageClass", "", "local-path"),
-            (
-                "apps/v1",
-                "Deployment",
-                "local-path-storage",
-                "local-path-provisioner",
-            ),
+            ("apps/v1", "Deployment", "local-path-storage", "local-path-provisioner"),
         ],
     },
     Pack {
         base: "metrics-server-kustomize",
         chart: None,
-        releases: &[
-            release("v0.7.0-r1", 6),
-            release("v0.7.1-r1", 33),
-            release("v0.7.2-r1", 68),
-        ],
+        releases: &[release("v0.7.0-r1", 6), release("v0.7.1-r1", 33), release("v0.7.2-r1", 68)],
         resources: &[
             ("v1", "ServiceAccount", "kube-system", "metrics-server"),
-            (
-                "rbac.authorization.k8s.io/v1",
-                "ClusterRole",
-                "",
-                "system:metrics-server",
-            ),
+            ("rbac.authorization.k8s.io/v1", "ClusterRole", "", "system:metrics-server"),
             ("v1", "Service", "kube-system", "metrics-server"),
             ("apps/v1", "Deployment", "kube-system", "metrics-server"),
-            (
-                "apiregistration.k8s.io/v1",
-                "APIService",
-                "",
-                "v1beta1.metrics.k8s.io",
-            ),
+            ("apiregistration.k8s.io/v1", "APIService", "", "v1beta1.metrics.k8s.io"),
         ],
     },
     Pack {
         base: "minio-raw",
         chart: None,
-        releases: &[
-            release("v0.1.0-r1", 15),
-            release_to("v0.2.0-r1", 47, NOT_EDGE_R2),
-            release("v0.3.0-r1", 81),
-        ],
+        releases: &[release("v0.1.0-r1", 15), release_to("v0.2.0-r1", 47, NOT_EDGE_R2), release("v0.3.0-r1", 81)],
         resources: &[
             ("v1", "Namespace", "", "minio"),
             ("v1", "Secret", "minio", "minio-root"),
@@ -283,24 +178,9 @@ pub const PACKS: [Pack; 8] = [
         chart: None,
         releases: &[release("v1.0.0-r1", 18), release("v1.1.0-r1", 56)],
         resources: &[
-            (
-                "networking.k8s.io/v1",
-                "NetworkPolicy",
-                "default",
-                "deny-all",
-            ),
-            (
-                "networking.k8s.io/v1",
-                "NetworkPolicy",
-                "default",
-                "allow-dns",
-            ),
-            (
-                "networking.k8s.io/v1",
-                "NetworkPolicy",
-                "ingress-nginx",
-                "allow-ingress",
-            ),
+            ("networking.k8s.io/v1", "NetworkPolicy", "default", "deny-all"),
+            ("networking.k8s.io/v1", "NetworkPolicy", "default", "allow-dns"),
+            ("networking.k8s.io/v1", "NetworkPolicy", "ingress-nginx", "allow-ingress"),
         ],
     },
 ];
@@ -328,72 +208,17 @@ pub enum Scenario {
 
 /// Where the scenarios happen: base pack, version, cluster.
 pub const SCENARIOS: [(&str, &str, &str, Scenario); 13] = [
-    (
-        "local-path-provisioner-kustomize",
-        "v0.0.26-r1",
-        "edge-north",
-        Scenario::LateStart,
-    ),
-    (
-        "ingress-nginx-helm",
-        "v4.10.0-r1",
-        "ccs-prod-eu",
-        Scenario::Hole,
-    ),
+    ("local-path-provisioner-kustomize", "v0.0.26-r1", "edge-north", Scenario::LateStart),
+    ("ingress-nginx-helm", "v4.10.0-r1", "ccs-prod-eu", Scenario::Hole),
     ("prometheus-helm", "v58.2.0-r2", "ccs-stage", Scenario::Fork),
-    (
-        "external-dns-helm",
-        "v1.14.5-r1",
-        "ccs-prod-us",
-        Scenario::Unverified,
-    ),
-    (
-        "metrics-server-kustomize",
-        "v0.7.1-r1",
-        "edge-north",
-        Scenario::Rewritten,
-    ),
+    ("external-dns-helm", "v1.14.5-r1", "ccs-prod-us", Scenario::Unverified),
+    ("metrics-server-kustomize", "v0.7.1-r1", "edge-north", Scenario::Rewritten),
     ("minio-raw", "v0.3.0-r1", "edge-r2", Scenario::Failing),
-    (
-        "cert-manager-helm",
-        "v1.14.0-r1",
-        "ccs-dev",
-        Scenario::Drift,
-    ),
-    (
-        "ingress-nginx-helm",
-        "v4.9.1-r1",
-        "edge-r2",
-        Scenario::Drift,
-    ),
-    (
-        "prometheus-helm",
-        "v58.2.0-r1",
-        "ccs-prod-eu",
-        Scenario::Drift,
-    ),
-    (
-        "metrics-server-kustomize",
-        "v0.7.2-r1",
-        "ccs-stage",
-        Scenario::Drift,
-    ),
-    (
-        "network-policies-raw",
-        "v1.1.0-r1",
-        "ccs-prod-us",
-        Scenario::Drift,
-    ),
-    (
-        "minio-raw",
-        "v0.2.0-r1",
-        "edge-north",
-        Scenario::TerminalDrift,
-    ),
-    (
-        "local-path-provisioner-kustomize",
-        "v0.0.28-r1",
-        "edge-r2",
-        Scenario::TerminalDrift,
-    ),
+    ("cert-manager-helm", "v1.14.0-r1", "ccs-dev", Scenario::Drift),
+    ("ingress-nginx-helm", "v4.9.1-r1", "edge-r2", Scenario::Drift),
+    ("prometheus-helm", "v58.2.0-r1", "ccs-prod-eu", Scenario::Drift),
+    ("metrics-server-kustomize", "v0.7.2-r1", "ccs-stage", Scenario::Drift),
+    ("network-policies-raw", "v1.1.0-r1", "ccs-prod-us", Scenario::Drift),
+    ("minio-raw", "v0.2.0-r1", "edge-north", Scenario::TerminalDrift),
+    ("local-path-provisioner-kustomize", "v0.0.28-r1", "edge-r2", Scenario::TerminalDrift),
 ];

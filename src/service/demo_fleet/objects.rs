@@ -14,9 +14,7 @@ const HELM: &str = "v3.17.3";
 
 /// RFC 3339 of `seconds` since 1970.
 pub fn time(seconds: i64) -> String {
-    DateTime::from_timestamp(seconds, 0)
-        .unwrap_or_default()
-        .to_rfc3339_opts(SecondsFormat::Secs, true)
+    DateTime::from_timestamp(seconds, 0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// `sha256:…` of a text that stands for some content.
@@ -43,11 +41,7 @@ fn base64(bytes: &[u8]) -> String {
         let group = byte(0) << 16 | byte(1) << 8 | byte(2);
         for place in 0..4 {
             let sextet = group >> (18 - 6 * place) & 63;
-            text.push(if place > chunk.len() {
-                '='
-            } else {
-                char::from(ALPHABET[sextet])
-            });
+            text.push(if place > chunk.len() { '=' } else { char::from(ALPHABET[sextet]) });
         }
     }
     text
@@ -130,13 +124,7 @@ impl Build<'_> {
     /// The `ClusterPack`; `signed_at` once the signing loop has passed.
     pub fn cluster_pack(&self, signed_at: Option<i64>) -> Value {
         let name = self.name();
-        let mut pack = object(
-            "InfrastructureClusterPack",
-            "seam-system",
-            &name,
-            &self.uid,
-            self.created,
-        );
+        let mut pack = object("InfrastructureClusterPack", "seam-system", &name, &self.uid, self.created);
         pack["metadata"]["annotations"] =
             json!({"infrastructure.ontai.dev/declaring-principal": "platform-team@example.com"});
         pack["spec"] = json!({
@@ -156,13 +144,7 @@ impl Build<'_> {
         self.add_chart(&mut pack["spec"]);
         match signed_at {
             None => {
-                let pending = condition(
-                    "SignaturePending",
-                    "True",
-                    "AwaitingSignature",
-                    "",
-                    self.created,
-                );
+                let pending = condition("SignaturePending", "True", "AwaitingSignature", "", self.created);
                 pack["status"] = json!({"signed": false, "conditions": [pending]});
             }
             Some(at) => {
@@ -170,8 +152,7 @@ impl Build<'_> {
                 let message = "Pack is signed and available for deployment.";
                 let available = condition("Available", "True", "PackAvailable", message, at);
                 pack["metadata"]["annotations"]["ontai.dev/pack-signature"] = json!(signature);
-                pack["status"] =
-                    json!({"signed": true, "packSignature": signature, "conditions": [available]});
+                pack["status"] = json!({"signed": true, "packSignature": signature, "conditions": [available]});
             }
         }
         pack
@@ -181,13 +162,7 @@ impl Build<'_> {
     pub fn execution(&self, cluster: &str, uid: &str, created: i64) -> Value {
         let name = self.execution_name(cluster);
         let namespace = tenant_namespace(cluster);
-        let mut execution = object(
-            "InfrastructurePackExecution",
-            &namespace,
-            &name,
-            uid,
-            created,
-        );
+        let mut execution = object("InfrastructurePackExecution", &namespace, &name, uid, created);
         execution["metadata"]["labels"] = json!({
             "infrastructure.ontai.dev/cluster": cluster,
             "infrastructure.ontai.dev/pack": self.name(),
@@ -238,23 +213,14 @@ impl Build<'_> {
                 "checksum": layer,
             })
         };
-        json!([
-            image("rbac-layer", "rbac"),
-            image("workload-layer", "workload")
-        ])
+        json!([image("rbac-layer", "rbac"), image("workload-layer", "workload")])
     }
 
     /// The delivered pack on a cluster.
     pub fn instance(&self, execution: &Value, cluster: &str, uid: &str, created: i64) -> Value {
         let name = self.instance_name(cluster);
         let namespace = tenant_namespace(cluster);
-        let mut instance = object(
-            "InfrastructurePackInstance",
-            &namespace,
-            &name,
-            uid,
-            created,
-        );
+        let mut instance = object("InfrastructurePackInstance", &namespace, &name, uid, created);
         let root = format!("packexecution-{}", self.execution_name(cluster));
         instance["metadata"]["labels"] = json!({
             "infrastructure.ontai.dev/root-ili": root,
@@ -263,7 +229,8 @@ impl Build<'_> {
             "infrastructure.ontai.dev/creation-rationale": "PackExecution",
             "infrastructure.ontai.dev/actor-ref": "",
         });
-        instance["metadata"]["annotations"] = json!({"infrastructure.ontai.dev/management-signature": self.instance_signature(cluster)});
+        instance["metadata"]["annotations"] =
+            json!({"infrastructure.ontai.dev/management-signature": self.instance_signature(cluster)});
         instance["metadata"]["ownerReferences"] = owner(execution);
         instance["spec"] = json!({
             "clusterPackRef": self.name(),
@@ -283,14 +250,7 @@ impl Build<'_> {
     }
 
     /// The target cluster's receipt; `verified` is what it says of the signature.
-    pub fn receipt(
-        &self,
-        cluster: &str,
-        uid: &str,
-        created: i64,
-        at: i64,
-        verified: bool,
-    ) -> Value {
+    pub fn receipt(&self, cluster: &str, uid: &str, created: i64, at: i64, verified: bool) -> Value {
         let name = self.instance_name(cluster);
         let mut receipt = object("PackReceipt", "ont-system", &name, uid, created);
         let genuine = self.instance_signature(cluster);
@@ -309,20 +269,8 @@ impl Build<'_> {
         } else {
             let message = "Ed25519 signature verification failed (INV-026)";
             json!([
-                condition(
-                    "SignatureVerified",
-                    "False",
-                    "SignatureVerifyFailed",
-                    message,
-                    at
-                ),
-                condition(
-                    "SecurityViolation",
-                    "True",
-                    "SignatureVerifyFailed",
-                    message,
-                    at
-                ),
+                condition("SignatureVerified", "False", "SignatureVerifyFailed", message, at),
+                condition("SecurityViolation", "True", "SignatureVerifyFailed", message, at),
             ])
         };
         receipt["status"] = json!({
@@ -347,41 +295,13 @@ pub type Failure = (&'static str, &'static str, Option<usize>);
 
 /// The failures of the fleet.
 pub const FAILURES: [Failure; 7] = [
-    (
-        "ExternalDependencyFailure",
-        "pull RBAC layer: dial tcp 10.20.0.1:5000: connect: connection refused",
-        None,
-    ),
-    (
-        "ExternalDependencyFailure",
-        "pull workload layer: unexpected EOF",
-        Some(1),
-    ),
-    (
-        "ValidationFailure",
-        "namespace manifest: spec.finalizers: unknown field",
-        Some(2),
-    ),
-    (
-        "CapabilityUnavailable",
-        "capability pack-deploy is not published by the runner",
-        None,
-    ),
-    (
-        "ExecutionFailure",
-        "rollout did not become ready within 5m0s",
-        Some(7),
-    ),
-    (
-        "InvariantViolation",
-        "RBACProfile is not provisioned (INV-014)",
-        Some(4),
-    ),
-    (
-        "StorageUnavailable",
-        "no default StorageClass on the target cluster",
-        Some(6),
-    ),
+    ("ExternalDependencyFailure", "pull RBAC layer: dial tcp 10.20.0.1:5000: connect: connection refused", None),
+    ("ExternalDependencyFailure", "pull workload layer: unexpected EOF", Some(1)),
+    ("ValidationFailure", "namespace manifest: spec.finalizers: unknown field", Some(2)),
+    ("CapabilityUnavailable", "capability pack-deploy is not published by the runner", None),
+    ("ExecutionFailure", "rollout did not become ready within 5m0s", Some(7)),
+    ("InvariantViolation", "RBACProfile is not provisioned (INV-014)", Some(4)),
+    ("StorageUnavailable", "no default StorageClass on the target cluster", Some(6)),
 ];
 
 const STEPS: [&str; 8] = [
@@ -412,13 +332,7 @@ pub fn result(build: &Build<'_>, execution: &Value, cluster: &str, attempt: &Att
     let sequence = build.execution_name(cluster);
     let name = format!("pack-deploy-result-{sequence}-r{}", attempt.revision);
     let namespace = tenant_namespace(cluster);
-    let mut result = object(
-        "PackOperationResult",
-        &namespace,
-        &name,
-        &attempt.uid,
-        attempt.completed,
-    );
+    let mut result = object("PackOperationResult", &namespace, &name, &attempt.uid, attempt.completed);
     result["metadata"]["labels"] = json!({"ontai.dev/pack-execution": sequence});
     result["metadata"]["ownerReferences"] = owner(execution);
     let spec = &mut result["spec"];
@@ -463,16 +377,8 @@ fn steps(attempt: &Attempt<'_>, last: usize, failed: bool) -> Value {
     let mut start = attempt.started;
     let mut steps = Vec::new();
     for (index, name) in STEPS.iter().enumerate().take(last + 1) {
-        let end = if index == last {
-            attempt.completed
-        } else {
-            start + share
-        };
-        let status = if failed && index == last {
-            "Failed"
-        } else {
-            "Succeeded"
-        };
+        let end = if index == last { attempt.completed } else { start + share };
+        let status = if failed && index == last { "Failed" } else { "Succeeded" };
         steps.push(json!({
             "name": name,
             "status": status,
@@ -540,13 +446,7 @@ pub fn finish_execution(execution: &mut Value, result: &Value, at: i64) {
         let message = "pack-deploy Job completed and PackOperationResult written.";
         condition("Succeeded", "True", "JobSucceeded", message, at)
     } else {
-        condition(
-            "Succeeded",
-            "False",
-            "CapabilityFailed",
-            "pack-deploy failed.",
-            at,
-        )
+        condition("Succeeded", "False", "CapabilityFailed", "pack-deploy failed.", at)
     };
     let pending = condition("Pending", "False", "JobSubmitted", "All gates cleared.", at);
     let job = format!("pack-deploy-{}", text(&execution["metadata"]["name"]));
@@ -561,13 +461,7 @@ pub fn finish_execution(execution: &mut Value, result: &Value, at: i64) {
 /// The execution's status while a gate is closed.
 pub fn hold_execution(execution: &mut Value, at: i64) {
     let message = "PermissionSnapshot is not fresh.";
-    let gate = condition(
-        "PermissionSnapshotOutOfSync",
-        "True",
-        "SnapshotStale",
-        message,
-        at,
-    );
+    let gate = condition("PermissionSnapshotOutOfSync", "True", "SnapshotStale", message, at);
     execution["status"]["conditions"] = json!([gate]);
 }
 
@@ -579,13 +473,7 @@ pub fn drift_receipt(receipt: &mut Value, pack: &Pack, at: i64) {
     receipt["status"]["driftSummary"] = json!(message);
     receipt["status"]["lastDriftCheckAt"] = json!(time(at));
     if let Some(conditions) = receipt["status"]["conditions"].as_array_mut() {
-        conditions.push(condition(
-            "Drifted",
-            "True",
-            "ResourceMissing",
-            &message,
-            at,
-        ));
+        conditions.push(condition("Drifted", "True", "ResourceMissing", &message, at));
     }
 }
 
@@ -597,13 +485,7 @@ fn lost(pack: &Pack) -> (&str, &str, &str, &str) {
 pub fn drift_signal(receipt: &Value, pack: &Pack, cluster: &str, uid: &str, created: i64) -> Value {
     let receipt_name = text(&receipt["metadata"]["name"]);
     let name = format!("drift-{receipt_name}");
-    let mut signal = object(
-        "DriftSignal",
-        &tenant_namespace(cluster),
-        &name,
-        uid,
-        created,
-    );
+    let mut signal = object("DriftSignal", &tenant_namespace(cluster), &name, uid, created);
     let (api_version, kind, namespace, name) = lost(pack);
     let mut affected = json!({"apiVersion": api_version, "kind": kind, "name": name});
     if !namespace.is_empty() {
@@ -630,13 +512,7 @@ mod tests {
 
     #[test]
     fn base64_pads_as_the_standard_says() {
-        let pairs = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ];
+        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
         for (plain, encoded) in pairs {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }

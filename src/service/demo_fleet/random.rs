@@ -59,14 +59,7 @@ mod tests {
     fn the_published_test_vector_holds() {
         let mut random = Random::new(1_234_567);
         let first = [random.bits(), random.bits(), random.bits()];
-        assert_eq!(
-            first,
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
-        );
+        assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]

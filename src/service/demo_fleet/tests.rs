@@ -8,10 +8,7 @@ use super::*;
 const DIGEST: &str = "9fe901b90a525c0b18d1eb04a7e3b415abf3898f69b7e7fb813a3df87a937a3f";
 
 fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    events
-        .iter()
-        .filter(|event| event["object"]["kind"] == kind)
-        .collect()
+    events.iter().filter(|event| event["object"]["kind"] == kind).collect()
 }
 
 fn field<'a>(event: &'a Value, pointer: &str) -> &'a str {
@@ -32,10 +29,7 @@ fn sequence(events: &[Value], name: &str) -> Vec<(i64, String, String)> {
 }
 
 fn revisions(events: &[Value], name: &str) -> BTreeSet<i64> {
-    sequence(events, name)
-        .into_iter()
-        .map(|(revision, ..)| revision)
-        .collect()
+    sequence(events, name).into_iter().map(|(revision, ..)| revision).collect()
 }
 
 /// The name of the execution in which a scenario happens.
@@ -64,39 +58,20 @@ fn events_are_ordered_and_end_with_october() {
 
 #[test]
 fn every_object_satisfies_its_published_schema() {
-    let schema =
-        |text: &str| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
+    let schema = |text: &str| jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
     let schemas = BTreeMap::from([
-        (
-            "InfrastructureClusterPack",
-            schema(include_str!(
-                "../../../contracts/InfrastructureClusterPack.schema.json"
-            )),
-        ),
+        ("InfrastructureClusterPack", schema(include_str!("../../../contracts/InfrastructureClusterPack.schema.json"))),
         (
             "InfrastructurePackExecution",
-            schema(include_str!(
-                "../../../contracts/InfrastructurePackExecution.schema.json"
-            )),
+            schema(include_str!("../../../contracts/InfrastructurePackExecution.schema.json")),
         ),
-        (
-            "PackOperationResult",
-            schema(include_str!(
-                "../../../contracts/PackOperationResult.schema.json"
-            )),
-        ),
-        (
-            "PackReceipt",
-            schema(include_str!("../../../contracts/PackReceipt.schema.json")),
-        ),
+        ("PackOperationResult", schema(include_str!("../../../contracts/PackOperationResult.schema.json"))),
+        ("PackReceipt", schema(include_str!("../../../contracts/PackReceipt.schema.json"))),
     ]);
     let mut checked = 0;
     for event in events() {
         if let Some(schema) = schemas.get(text(&event["object"]["kind"])) {
-            let errors: Vec<String> = schema
-                .iter_errors(&event["object"])
-                .map(|error| error.to_string())
-                .collect();
+            let errors: Vec<String> = schema.iter_errors(&event["object"]).map(|error| error.to_string()).collect();
             assert!(errors.is_empty(), "{errors:?} in {event}");
             checked += 1;
         }
@@ -138,16 +113,10 @@ fn every_cluster_pack_and_kind_takes_part() {
     ]);
     assert_eq!(kinds, expected);
     let results = of_kind(&events, "PackOperationResult");
-    let clusters: BTreeSet<&str> = results
-        .iter()
-        .map(|event| field(event, "/spec/targetClusterRef"))
-        .collect();
+    let clusters: BTreeSet<&str> = results.iter().map(|event| field(event, "/spec/targetClusterRef")).collect();
     assert_eq!(clusters.len(), CLUSTERS.len());
     let packs = of_kind(&events, "InfrastructureClusterPack");
-    let bases: BTreeSet<&str> = packs
-        .iter()
-        .map(|event| field(event, "/spec/basePackName"))
-        .collect();
+    let bases: BTreeSet<&str> = packs.iter().map(|event| field(event, "/spec/basePackName")).collect();
     assert_eq!(bases.len(), PACKS.len());
 }
 
@@ -161,9 +130,9 @@ fn failures_of_several_categories_are_retried() {
         .filter(|category| !category.is_empty())
         .collect();
     assert!(categories.len() >= 5, "{categories:?}");
-    let retried = results.iter().any(|event| {
-        field(event, "/spec/status") == "Succeeded" && event["object"]["spec"]["revision"] == 2
-    });
+    let retried = results
+        .iter()
+        .any(|event| field(event, "/spec/status") == "Succeeded" && event["object"]["spec"]["revision"] == 2);
     assert!(retried);
 }
 
@@ -172,40 +141,24 @@ fn superseded_results_are_labelled_or_deleted() {
     let events: Vec<Value> = events().collect();
     let results = of_kind(&events, "PackOperationResult");
     let labelled = results.iter().filter(|event| {
-        event["type"] == "MODIFIED"
-            && field(event, "/metadata/labels/ontai.dev~1superseded") == "true"
+        event["type"] == "MODIFIED" && field(event, "/metadata/labels/ontai.dev~1superseded") == "true"
     });
     assert!(labelled.count() >= 10);
-    assert!(
-        results
-            .iter()
-            .filter(|event| event["type"] == "DELETED")
-            .count()
-            >= 10
-    );
+    assert!(results.iter().filter(|event| event["type"] == "DELETED").count() >= 10);
 }
 
 #[test]
 fn one_sequence_has_a_hole_and_one_starts_late() {
     let events: Vec<Value> = events().collect();
-    assert_eq!(
-        revisions(&events, &place(Scenario::Hole)),
-        BTreeSet::from([1, 3])
-    );
-    assert_eq!(
-        revisions(&events, &place(Scenario::LateStart)),
-        BTreeSet::from([3])
-    );
+    assert_eq!(revisions(&events, &place(Scenario::Hole)), BTreeSet::from([1, 3]));
+    assert_eq!(revisions(&events, &place(Scenario::LateStart)), BTreeSet::from([3]));
     let names: BTreeSet<&str> = of_kind(&events, "PackOperationResult")
         .into_iter()
         .map(|event| field(event, "/spec/packExecutionRef"))
         .collect();
     let broken = names.iter().filter(|name| {
         let revisions = revisions(&events, name);
-        revisions
-            .iter()
-            .copied()
-            .ne(1..=i64::try_from(revisions.len()).unwrap())
+        revisions.iter().copied().ne(1..=i64::try_from(revisions.len()).unwrap())
     });
     assert_eq!(broken.count(), 2);
 }
@@ -227,10 +180,7 @@ fn one_result_changed_under_its_uid() {
     let mut specs: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for event in of_kind(&events, "PackOperationResult") {
         let spec = event["object"]["spec"].to_string();
-        specs
-            .entry(field(event, "/metadata/uid"))
-            .or_default()
-            .insert(spec);
+        specs.entry(field(event, "/metadata/uid")).or_default().insert(spec);
     }
     assert_eq!(specs.values().filter(|specs| specs.len() > 1).count(), 1);
 }
@@ -241,16 +191,9 @@ fn drift_resets_the_epoch_of_five_sequences() {
     let mut executions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for event in of_kind(&events, "InfrastructurePackExecution") {
         let uid = field(event, "/metadata/uid");
-        executions
-            .entry(field(event, "/metadata/name"))
-            .or_default()
-            .insert(uid);
+        executions.entry(field(event, "/metadata/name")).or_default().insert(uid);
     }
-    let reset: Vec<&str> = executions
-        .iter()
-        .filter(|(_, uids)| uids.len() == 2)
-        .map(|(name, _)| *name)
-        .collect();
+    let reset: Vec<&str> = executions.iter().filter(|(_, uids)| uids.len() == 2).map(|(name, _)| *name).collect();
     assert_eq!(reset.len(), 5);
     for name in reset {
         let first: BTreeSet<String> = sequence(&events, name)
@@ -262,12 +205,7 @@ fn drift_resets_the_epoch_of_five_sequences() {
     }
     let signals = of_kind(&events, "DriftSignal");
     for state in ["pending", "delivered", "queued", "confirmed"] {
-        assert!(
-            signals
-                .iter()
-                .any(|event| field(event, "/spec/state") == state),
-            "{state}"
-        );
+        assert!(signals.iter().any(|event| field(event, "/spec/state") == state), "{state}");
     }
     let escalated = |event: &&&Value| event["object"]["spec"]["escalationCounter"] == 3;
     assert_eq!(signals.iter().filter(escalated).count(), 2);
@@ -290,8 +228,7 @@ fn receipts_verify_but_for_one_and_some_drift() {
         .collect();
     assert_eq!(drifted.len(), 7);
     let still = receipts.iter().filter(|event| {
-        event["observedAt"] == "2026-11-01T00:00:00Z"
-            && field(event, "/status/driftStatus") == "Drifted"
+        event["observedAt"] == "2026-11-01T00:00:00Z" && field(event, "/status/driftStatus") == "Drifted"
     });
     assert!(still.count() >= 1);
 }
@@ -300,14 +237,8 @@ fn receipts_verify_but_for_one_and_some_drift() {
 fn a_pack_goes_back_to_its_earlier_version() {
     let events: Vec<Value> = events().collect();
     let instances = of_kind(&events, "InfrastructurePackInstance");
-    let directions: BTreeSet<&str> = instances
-        .iter()
-        .map(|event| field(event, "/status/upgradeDirection"))
-        .collect();
-    assert_eq!(
-        directions,
-        BTreeSet::from(["Initial", "Redeploy", "Rollback", "Upgrade"])
-    );
+    let directions: BTreeSet<&str> = instances.iter().map(|event| field(event, "/status/upgradeDirection")).collect();
+    assert_eq!(directions, BTreeSet::from(["Initial", "Redeploy", "Rollback", "Upgrade"]));
 }
 
 #[test]
@@ -327,9 +258,9 @@ fn one_delivery_never_succeeds() {
 fn lineage_indexes_name_their_descendants() {
     let events: Vec<Value> = events().collect();
     let indexes = of_kind(&events, "InfrastructureLineageIndex");
-    assert!(indexes.iter().any(|event| {
-        field(event, "/spec/descendantRegistry/0/kind") == "InfrastructurePackInstance"
-    }));
+    assert!(
+        indexes.iter().any(|event| { field(event, "/spec/descendantRegistry/0/kind") == "InfrastructurePackInstance" })
+    );
 }
 
 #[test]
@@ -337,10 +268,7 @@ fn some_events_are_delivered_twice() {
     let mut seen = BTreeSet::new();
     let twice = events().filter(|event| {
         let metadata = &event["object"]["metadata"];
-        !seen.insert(format!(
-            "{}{}",
-            metadata["uid"], metadata["resourceVersion"]
-        ))
+        !seen.insert(format!("{}{}", metadata["uid"], metadata["resourceVersion"]))
     });
     assert!(twice.count() >= 5);
 }
