@@ -4,3 +4,4 @@ pub mod demo_fleet;
 pub mod derive;
 pub mod ingest;
 pub mod reader;
+pub mod rebuild;

@@ -47,6 +47,7 @@ struct RevisionRow {
     name: String,
     epoch_uid: String,
     revision: i64,
+    first_at: i64,
     object_id: i64,
     live: i64,
 }
@@ -180,11 +181,13 @@ impl Store {
         idents: &HashMap<i64, String>,
         sources: &mut BTreeMap<String, Source>,
     ) -> Result<(), StoreError> {
-        let mut rows: HashMap<(String, String, String), Vec<Value>> = HashMap::new();
+        let mut rows: HashMap<(String, String, String), BTreeMap<(i64, i64, String), Value>> = HashMap::new();
         for row in self.dump_rows::<RevisionRow>(&sql::DUMP_REVISIONS, args).await? {
             let key = (row.source, format!("{}/{}", row.namespace, row.name), row.epoch_uid);
-            let uid = idents.get(&row.object_id);
-            rows.entry(key).or_default().push(json!({"revision": row.revision, "uid": uid, "live": row.live != 0}));
+            let uid = idents.get(&row.object_id).cloned().unwrap_or_default();
+            let place = (row.revision, row.first_at, uid.clone());
+            let shown = json!({"revision": row.revision, "uid": uid, "live": row.live != 0});
+            rows.entry(key).or_default().insert(place, shown);
         }
         for row in self.dump_rows::<EpochRow>(&sql::DUMP_EPOCHS, args).await? {
             let detail: Value = serde_json::from_str(&row.detail)
@@ -195,6 +198,7 @@ impl Store {
                 _ => Value::Null,
             };
             let revisions = rows.remove(&(row.source.clone(), name.clone(), row.uid.clone())).unwrap_or_default();
+            let revisions: Vec<Value> = revisions.into_values().collect();
             let epoch = json!({
                 "uid": row.uid, "rank": row.position, "status": row.status, "head": place("head"),
                 "active": place("active"), "gaps": detail["gaps"], "forks": detail["forks"], "rows": revisions,

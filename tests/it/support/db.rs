@@ -63,3 +63,15 @@ async fn create(server: &str, name: &str) {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
 }
+
+/// Runs a statement behind the store's back.
+pub async fn execute(url: &str, statement: &'static str) {
+    use sqlx::Connection as _;
+    if url.starts_with("sqlite") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+}
