@@ -3,3 +3,9 @@
 pub mod code;
 pub mod guard;
 pub mod limits;
+
+/// The schema.
+#[must_use]
+pub fn sdl() -> String {
+    String::new()
+}

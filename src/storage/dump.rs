@@ -100,6 +100,20 @@ impl Store {
         Ok(row.map(|row| row.id))
     }
 
+    /// The names of a tenant's sources.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn source_names(&self, tenant: &TenantName) -> Result<Vec<String>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            name: String,
+        }
+        let Some(tenant) = self.tenant_id(tenant).await? else { return Ok(Vec::new()) };
+        let rows: Vec<Row> = self.pool.rows(&sql::SOURCES, &[tenant.into(), i64::MAX.into()]).await?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
+    }
+
     /// The versions, chains and open findings of a tenant as of a commit.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
 use super::sql::{self, Statement};
-use super::{Store, hash63};
+use super::{Store, TenantName, hash63};
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
 use crate::domain::history::{Content, End, History, Observation, Observed, Version};
@@ -481,6 +481,44 @@ impl Store {
         write.take_ids(ID_BLOCK).await?;
         write.source = write.ensure_source(source, now).await?;
         Ok(write)
+    }
+}
+
+impl Store {
+    /// The answer given to a request with this key, with the request's digest.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_answer(&self, tenant: &TenantName, key: &str) -> Result<Option<(Digest, String)>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            request_digest: Vec<u8>,
+            answer: String,
+        }
+        let Some(tenant) = self.tenant_id(tenant).await? else { return Ok(None) };
+        let row: Option<Row> = self.pool.row(&sql::IDEMPOTENCY_FIND, &[tenant.into(), key.into()]).await?;
+        row.map(|r| Ok((read_digest(&r.request_digest)?, r.answer))).transpose()
+    }
+
+    /// Keeps the answer to a request, and forgets those older than `keep` microseconds.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn keep_answer(
+        &self,
+        tenant: &TenantName,
+        key: &str,
+        request: &Digest,
+        answer: &str,
+        now: i64,
+        keep: i64,
+    ) -> Result<(), StoreError> {
+        let Some(tenant) = self.tenant_id(tenant).await? else { return Ok(()) };
+        let mut tx = self.pool.begin().await?;
+        tx.execute(&sql::IDEMPOTENCY_PRUNE, &[tenant.into(), (now - keep).into()]).await?;
+        let args = [tenant.into(), key.into(), request.0.to_vec().into(), answer.into(), now.into()];
+        tx.execute(&sql::IDEMPOTENCY_INSERT, &args).await?;
+        tx.commit().await
     }
 }
 
@@ -1110,38 +1148,6 @@ impl WriteTx {
     pub async fn quarantine_size(&mut self) -> Result<(i64, i64), StoreError> {
         let row: Option<Pair> = self.tx.row(&sql::QUARANTINE_SIZE, &[self.tenant.into()]).await?;
         Ok(row.map_or((0, 0), |Pair(items, bytes)| (items, bytes)))
-    }
-
-    /// The answer given to a request with this key, with the request's digest.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn find_answer(&mut self, key: &str) -> Result<Option<(Digest, String)>, StoreError> {
-        #[derive(FromRow)]
-        struct Row {
-            request_digest: Vec<u8>,
-            answer: String,
-        }
-        let row: Option<Row> = self.tx.row(&sql::IDEMPOTENCY_FIND, &[self.tenant.into(), key.into()]).await?;
-        row.map(|r| Ok((read_digest(&r.request_digest)?, r.answer))).transpose()
-    }
-
-    /// Keeps the answer to a request.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn insert_answer(
-        &mut self,
-        key: &str,
-        request: &Digest,
-        answer: &str,
-        now: i64,
-        keep: i64,
-    ) -> Result<(), StoreError> {
-        self.tx.execute(&sql::IDEMPOTENCY_PRUNE, &[self.tenant.into(), (now - keep).into()]).await?;
-        let args = [self.tenant.into(), key.into(), request.0.to_vec().into(), answer.into(), now.into()];
-        self.tx.execute(&sql::IDEMPOTENCY_INSERT, &args).await?;
-        Ok(())
     }
 
     /// How the derived rows of `changes` differ from the stored ones.

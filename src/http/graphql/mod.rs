@@ -235,6 +235,12 @@ fn respond(media: Media, outcome: Result<Reply, Refusal>) -> Response {
     response
 }
 
+/// The answer to a request that is refused before it comes here, in the media type it accepts.
+#[must_use]
+pub fn refuse(headers: &HeaderMap, refusal: Refusal) -> Response {
+    respond(Media::negotiate(headers).unwrap_or(Media::Json), Err(refusal))
+}
+
 fn too_often(seconds: u64) -> Refusal {
     Refusal::rate_limited(seconds, "Too many operations a minute.")
 }
