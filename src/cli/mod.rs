@@ -49,7 +49,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Rebuild(args) => rebuild::run(args).await,
-        Command::Schema => schema::run(),
+        Command::Schema => Ok(schema::run()),
         Command::Demo(args) => demo::run(args).await,
         Command::Token(args) => token::run(&args),
     };

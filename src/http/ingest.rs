@@ -251,7 +251,7 @@ const REPLAYED: header::HeaderName = header::HeaderName::from_static("idempotenc
 /// Keeps the answer for a repetition. A failure only means that the repetition is read again, and
 /// finds duplicates.
 async fn keep_answer(app: &App, identity: &Identity, key: &str, digest: &SharedDigest, lines: &mut Lines) {
-    let Some(answer) = lines.to_keep() else { return };
+    let Some(answer) = lines.kept() else { return };
     let now = app.clock.now();
     let digest = Digest::of(digest);
     let kept = app.store.keep_answer(&identity.tenant, key, &digest, &answer, now, ANSWER_AGE).await;
@@ -308,7 +308,7 @@ impl Lines {
     }
 
     /// The whole answer, or its summary where it is long.
-    fn to_keep(&mut self) -> Option<String> {
+    fn kept(&mut self) -> Option<String> {
         if self.length > ANSWER_KEPT {
             return Some(self.summary.clone());
         }

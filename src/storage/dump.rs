@@ -68,6 +68,9 @@ struct StateRow {
     closed_at: Option<i64>,
 }
 
+/// Source, sequence and epoch.
+type EpochKey = (String, String, String);
+
 /// One source's part of the dump.
 #[derive(Default)]
 struct Source {
@@ -195,7 +198,7 @@ impl Store {
         idents: &HashMap<i64, String>,
         sources: &mut BTreeMap<String, Source>,
     ) -> Result<(), StoreError> {
-        let mut rows: HashMap<(String, String, String), BTreeMap<(i64, i64, String), Value>> = HashMap::new();
+        let mut rows: HashMap<EpochKey, BTreeMap<(i64, i64, String), Value>> = HashMap::new();
         for row in self.dump_rows::<RevisionRow>(&sql::DUMP_REVISIONS, args).await? {
             let key = (row.source, format!("{}/{}", row.namespace, row.name), row.epoch_uid);
             let uid = idents.get(&row.object_id).cloned().unwrap_or_default();
