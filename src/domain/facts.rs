@@ -364,7 +364,7 @@ fn chart(spec: Object) -> Chart {
     }
 }
 
-fn conditions<'a>(status: Object<'a>) -> impl Iterator<Item = &'a Map<String, Value>> {
+fn conditions(status: Object<'_>) -> impl Iterator<Item = &Map<String, Value>> {
     status
         .and_then(|status| status.get("conditions"))
         .and_then(Value::as_array)

@@ -381,8 +381,7 @@ impl Derivation<'_> {
         objects: &[Object],
         derived: &mut Derived,
     ) -> Result<(), StoreError> {
-        let none = Vec::new();
-        let stored = self.old.get(key).unwrap_or(&none);
+        let stored = self.old.get(key).map(Vec::as_slice).unwrap_or_default();
         for old in stored.iter().filter(|old| !objects.iter().any(|object| object.id == old.id)) {
             derived.changes.old_versions.extend(old_versions(old, 0..old.from_seq.len()));
             derived.changes.objects.push(old.id);
