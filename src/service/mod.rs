@@ -2,4 +2,5 @@
 
 pub mod derive;
 pub mod ingest;
+pub mod query;
 pub mod reader;
