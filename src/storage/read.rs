@@ -700,8 +700,22 @@ impl AsOf {
         asked: &PackResults,
         page: &Page<RecordPlace>,
     ) -> Result<Rows<StoredRecord>, StoreError> {
+        let statement = if page.backward { &sql::PACK_RESULTS_PAGE_BACK } else { &sql::PACK_RESULTS_PAGE };
+        let rows: Vec<RecordRow> = self.pool.rows(statement, &self.pack_results_args(asked, page)).await?;
+        Ok(page.rows(rows.into_iter().map(record).collect::<Result<_, _>>()?))
+    }
+
+    /// How many results [`Self::list_pack_results`] has.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_pack_results(&self, asked: &PackResults) -> Result<i64, StoreError> {
+        self.count(&sql::PACK_RESULTS_COUNT, &self.pack_results_args(asked, &Page::first(1))).await
+    }
+
+    fn pack_results_args(&self, asked: &PackResults, page: &Page<RecordPlace>) -> [Arg; 8] {
         let (born_at, key_hash) = descending(page);
-        let args = [
+        [
             self.tenant.into(),
             self.seq.into(),
             asked.cluster.as_str().into(),
@@ -710,10 +724,7 @@ impl AsOf {
             page.fetch().into(),
             json(&asked.packs),
             json(&asked.executions),
-        ];
-        let statement = if page.backward { &sql::PACK_RESULTS_PAGE_BACK } else { &sql::PACK_RESULTS_PAGE };
-        let rows: Vec<RecordRow> = self.pool.rows(statement, &args).await?;
-        Ok(page.rows(rows.into_iter().map(record).collect::<Result<_, _>>()?))
+        ]
     }
 
     /// The versions of an object, oldest first.

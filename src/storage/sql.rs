@@ -453,6 +453,10 @@ catalogue! {
         "WHERE s.tenant_id = $1 AND s.kind = 'PackOperationResult' AND s.cluster = $3 \
         AND (s.born_at, s.key_hash) > ($4, $5) AND s.from_seq <= $2 AND s.to_seq > $2 ", pack_results!(),
         "ORDER BY s.born_at, s.key_hash LIMIT $6");
+    /// How many there are. The parameters are those of the pages.
+    PACK_RESULTS_COUNT = concat!("SELECT COUNT(*) FROM state s \
+        WHERE s.tenant_id = $1 AND s.kind = 'PackOperationResult' AND s.cluster = $3 \
+        AND (s.born_at, s.key_hash) < ($4, $5) AND s.from_seq <= $2 AND s.to_seq > $2 AND $6 > 0 ", pack_results!());
     /// The versions of an object as of a commit, oldest first, a page at a time.
     VERSIONS_PAGE = concat!("SELECT ", version_columns!(), "FROM version v ", version_joins!(),
         "WHERE v.tenant_id = $1 AND v.object_id = $2 AND v.from_seq <= $3 AND v.to_seq > $3 AND v.n > $4 \

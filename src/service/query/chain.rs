@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use crate::domain::identity::NaturalKey;
+use crate::domain::kind;
 use crate::storage::{
-    Page, RevisionPlace, Rows, SequenceFilter, SequencePlace, StoredEpoch, StoredRevision, StoredSequence,
+    Page, RevisionPlace, Rows, SequenceFilter, SequencePlace, StoredEpoch, StoredRecord, StoredRevision, StoredSequence,
 };
 
-use super::{QueryError, Scope};
+use super::finding::identity_of_key;
+use super::{Identity, QueryError, Scope};
 
 /// Which epoch of a sequence is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +116,21 @@ impl Scope {
         page: &Page<RevisionPlace>,
     ) -> Result<Rows<StoredRevision>, QueryError> {
         Ok(self.as_of.list_revisions(epoch.sequence.id, &epoch.uid, page).await?)
+    }
+
+    /// The results of a source by their identities, uid or object key, as chains name them.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn results_by_ident(&self, source: i64, idents: &[String]) -> Result<Vec<StoredRecord>, QueryError> {
+        // Neither a uid nor any other part of an object key holds the separator.
+        let (keys, uids): (Vec<&str>, Vec<&str>) = idents.iter().map(String::as_str).partition(|id| id.contains('/'));
+        let keys: Vec<Identity> = keys.into_iter().filter_map(|key| identity_of_key(source, key)).collect();
+        let mut found: Vec<StoredRecord> = self.find_records(&keys).await?.into_iter().flatten().collect();
+        let by_uid = self.records_by_uid(&uids).await?;
+        found.extend(by_uid.into_iter().filter(|r| r.source == source && r.key.kind == kind::RESULT));
+        found.sort_by_key(|record| (record.first_at, record.key_hash));
+        Ok(found)
     }
 
     /// Where results stand in their sequences, by their rows.

@@ -36,7 +36,7 @@ impl FindingTarget {
         let Some((kind, rest)) = finding.subject.split_once(':') else { return Self::Collection };
         let (namespace, name) = (finding.unit_namespace.clone(), finding.unit_name.clone());
         match kind {
-            "object" => object(finding.source, rest).map_or(Self::Collection, Self::Record),
+            "object" => identity_of_key(finding.source, rest).map_or(Self::Collection, Self::Record),
             // Names come from references and may hold any character: the unit tells where they end.
             "epoch" => match rest.strip_prefix(&format!("{namespace}/{name}@")) {
                 Some(uid) => Self::Chain(namespace, name, uid.to_owned()),
@@ -49,7 +49,7 @@ impl FindingTarget {
 }
 
 /// Reads an object key from its end: only a kind may hold the separator.
-fn object(source: i64, key: &str) -> Option<Identity> {
+pub(super) fn identity_of_key(source: i64, key: &str) -> Option<Identity> {
     let mut parts = key.rsplitn(5, '/');
     let mut part = || parts.next().map(ToOwned::to_owned);
     let (uid, name, namespace, cluster, kind) = (part()?, part()?, part()?, part()?, part()?);

@@ -17,12 +17,29 @@ impl Scope {
         cluster: &str,
         page: &Page<RecordPlace>,
     ) -> Result<Rows<StoredRecord>, QueryError> {
+        match self.pack_results(base, cluster).await? {
+            Some(asked) => Ok(self.as_of.list_pack_results(&asked, page).await?),
+            None => Ok(Rows::none()),
+        }
+    }
+
+    /// How many results [`Self::pack_history`] has.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn count_pack_history(&self, base: &str, cluster: &str) -> Result<i64, QueryError> {
+        match self.pack_results(base, cluster).await? {
+            Some(asked) => Ok(self.as_of.count_pack_results(&asked).await?),
+            None => Ok(0),
+        }
+    }
+
+    async fn pack_results(&self, base: &str, cluster: &str) -> Result<Option<PackResults>, QueryError> {
         let packs = self.as_of.packs_of_base(base).await?;
         if packs.is_empty() {
-            return Ok(Rows::none());
+            return Ok(None);
         }
         let executions = self.as_of.executions_of_packs(cluster, &packs).await?;
-        let asked = PackResults { cluster: cluster.to_owned(), packs, executions };
-        Ok(self.as_of.list_pack_results(&asked, page).await?)
+        Ok(Some(PackResults { cluster: cluster.to_owned(), packs, executions }))
     }
 }
