@@ -31,6 +31,30 @@ pub struct Position {
     pub epoch: StoredEpoch,
 }
 
+impl ChainPick {
+    /// The epoch meant, of all epochs of a sequence by rank.
+    #[must_use]
+    pub fn of(&self, epochs: &[StoredEpoch]) -> Option<StoredEpoch> {
+        let is_meant = |epoch: &&StoredEpoch| match self {
+            Self::Newest => true,
+            Self::Rank(rank) => epoch.rank == *rank,
+            Self::Uid(uid) => epoch.uid == *uid,
+        };
+        epochs.iter().rev().find(is_meant).cloned()
+    }
+}
+
+/// Names a sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SequenceName {
+    /// The source's row.
+    pub source: i64,
+    /// The namespace.
+    pub namespace: String,
+    /// The execution's name.
+    pub name: String,
+}
+
 impl Scope {
     /// Sequences by source, namespace and name; a place names its source, as its rows differ by store.
     ///
@@ -70,40 +94,18 @@ impl Scope {
         Ok(epochs)
     }
 
-    /// The epochs of a sequence by its natural key, by rank; none if it is not there.
+    /// The epochs of sequences by their natural keys, by rank, in the order of the keys.
     ///
     /// # Errors
-    /// If the store fails, or the source is ambiguous.
-    pub async fn find_epochs(
-        &self,
-        source: Option<&str>,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Vec<StoredEpoch>, QueryError> {
-        let Some(source) = self.pick_source(source)? else { return Ok(Vec::new()) };
-        let key = (source.id, NaturalKey::sequence(namespace, name));
-        let nodes: Vec<i64> = self.as_of.find_nodes(&[key]).await?.into_values().collect();
-        Ok(self.as_of.list_epochs(&nodes).await?)
-    }
-
-    /// One chain of a sequence by its natural key.
-    ///
-    /// # Errors
-    /// If the store fails, or the source is ambiguous.
-    pub async fn find_chain(
-        &self,
-        source: Option<&str>,
-        namespace: &str,
-        name: &str,
-        pick: &ChainPick,
-    ) -> Result<Option<StoredEpoch>, QueryError> {
-        let epochs = self.find_epochs(source, namespace, name).await?;
-        let is_picked = |epoch: &StoredEpoch| match pick {
-            ChainPick::Newest => true,
-            ChainPick::Rank(rank) => epoch.rank == *rank,
-            ChainPick::Uid(uid) => epoch.uid == *uid,
-        };
-        Ok(epochs.into_iter().rev().find(is_picked))
+    /// If the store fails.
+    pub async fn find_epochs(&self, asked: &[SequenceName]) -> Result<Vec<Vec<StoredEpoch>>, QueryError> {
+        let keys: Vec<(i64, NaturalKey)> =
+            asked.iter().map(|name| (name.source, NaturalKey::sequence(&name.namespace, &name.name))).collect();
+        let nodes = self.as_of.find_nodes(&keys).await?;
+        let ids: Vec<i64> = nodes.values().copied().collect();
+        let epochs = self.list_epochs(&ids).await?;
+        let of = |i: usize| nodes.get(&i).and_then(|node| epochs.get(node)).cloned().unwrap_or_default();
+        Ok((0..asked.len()).map(of).collect())
     }
 
     /// The rows of a chain in its order.
@@ -118,19 +120,21 @@ impl Scope {
         Ok(self.as_of.list_revisions(epoch.sequence.id, &epoch.uid, page).await?)
     }
 
-    /// The results of a source by their identities, uid or object key, as chains name them.
+    /// Results by source and identity (uid or object key, as chains name them), in their order.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn results_by_ident(&self, source: i64, idents: &[String]) -> Result<Vec<StoredRecord>, QueryError> {
-        // Neither a uid nor any other part of an object key holds the separator.
-        let (keys, uids): (Vec<&str>, Vec<&str>) = idents.iter().map(String::as_str).partition(|id| id.contains('/'));
-        let keys: Vec<Identity> = keys.into_iter().filter_map(|key| identity_of_key(source, key)).collect();
+    pub async fn results_by_ident(&self, asked: &[(i64, &str)]) -> Result<Vec<Option<StoredRecord>>, QueryError> {
+        // Neither a uid nor any part of an object key but its kind holds the separator.
+        let keys: Vec<Identity> = asked.iter().filter_map(|(source, ident)| identity_of_key(*source, ident)).collect();
+        let uids: Vec<&str> = asked.iter().map(|(_, ident)| *ident).filter(|ident| !ident.contains('/')).collect();
         let mut found: Vec<StoredRecord> = self.find_records(&keys).await?.into_iter().flatten().collect();
-        let by_uid = self.records_by_uid(&uids).await?;
-        found.extend(by_uid.into_iter().filter(|r| r.source == source && r.key.kind == kind::RESULT));
-        found.sort_by_key(|record| (record.first_at, record.key_hash));
-        Ok(found)
+        found.extend(self.records_by_uid(&uids).await?.into_iter().filter(|record| record.key.kind == kind::RESULT));
+        let is_it = |record: &StoredRecord, source: i64, ident: &str| {
+            record.source == source
+                && (record.uid.as_deref() == Some(ident) || record.key.object_key(record.uid.as_deref()) == ident)
+        };
+        Ok(asked.iter().map(|(source, ident)| found.iter().find(|r| is_it(r, *source, ident)).cloned()).collect())
     }
 
     /// Where results stand in their sequences, by their rows.

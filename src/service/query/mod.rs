@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::storage::{AsOf, Store, StoreError, StoredSource};
 
 pub use body::{Body, bounded, member_text};
-pub use chain::{ChainPick, Position};
+pub use chain::{ChainPick, Position, SequenceName};
 pub use finding::{FindingTarget, FindingsAsked};
 pub use record::{Identity, RecordsAsked, Which};
 pub use reference::{Question, Reference, Relation};
