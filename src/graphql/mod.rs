@@ -15,7 +15,7 @@ pub mod scalar;
 pub mod types;
 pub mod view;
 
-use async_graphql::{EmptySubscription, Schema, SchemaBuilder};
+use async_graphql::{EmptySubscription, SDLExportOptions, Schema, SchemaBuilder};
 
 use mutation::MutationRoot;
 use query::QueryRoot;
@@ -41,7 +41,8 @@ pub fn schema() -> ApiSchema {
 /// The schema definition as it is committed in `schema.graphql`.
 #[must_use]
 pub fn sdl() -> String {
-    let mut text = schema().sdl();
+    let options = SDLExportOptions::new().include_specified_by();
+    let mut text = schema().sdl_with_options(options);
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

@@ -5,6 +5,10 @@
     reason = "a helper that fails should end its test, just as the test itself may"
 )]
 
+#[cfg(test)]
+mod graphql;
 mod http;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
+#[cfg(test)]
+mod support;
