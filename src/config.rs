@@ -254,13 +254,13 @@ pub struct Limits {
     /// Open brackets inside each other in a document: a recursive parser must not exhaust its stack.
     pub query_nesting: usize,
     /// Fields inside each other, fragments expanded; the introspection query needs 15.
-    pub query_depth: usize,
+    pub query_depth: u64,
     /// Fields after expanding fragments, which can double with every level.
-    pub query_selections: usize,
+    pub query_selections: u64,
     /// Aliases in a document: each repeats a field's work.
     pub query_aliases: usize,
     /// Fields at the root, which run side by side.
-    pub query_root_fields: usize,
+    pub query_root_fields: u64,
     /// Directives in a document: each may be answered with an error of its own.
     pub query_directives: usize,
     /// Fields times page sizes, an estimate of the rows touched.

@@ -1,9 +1,13 @@
 //! The stable words of `extensions.code`. Clients branch on these, never on messages.
 
+/// A natural key was asked for without its source, and there are several.
+pub const AMBIGUOUS_SOURCE: &str = "AMBIGUOUS_SOURCE";
 /// The request is malformed or names something the schema does not have.
 pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
 /// An array of requests was sent; batching is off.
 pub const BATCH_DISABLED: &str = "BATCH_DISABLED";
+/// The caller lacks the scope for this.
+pub const FORBIDDEN: &str = "FORBIDDEN";
 /// The server failed; the cause is in its log under the trace id.
 pub const INTERNAL: &str = "INTERNAL";
 /// The method is not served here.
@@ -24,6 +28,8 @@ pub const QUERY_TOO_LARGE: &str = "QUERY_TOO_LARGE";
 pub const RATE_LIMITED: &str = "RATE_LIMITED";
 /// The operation, or the reading of its request, took too long.
 pub const TIMEOUT: &str = "TIMEOUT";
+/// The caller is not known.
+pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
 /// The store cannot be reached.
 pub const UNAVAILABLE: &str = "UNAVAILABLE";
 /// The body is not `application/json`.

@@ -1,11 +1,49 @@
-//! The GraphQL side of the server: what a request may cost and, later, the schema itself.
+//! The GraphQL API: the schema, and what a request may cost.
 
 pub mod code;
+pub mod connection;
+pub mod context;
+pub mod error;
 pub mod guard;
+pub mod ids;
 pub mod limits;
+pub mod mutation;
+pub mod permission;
+pub mod query;
+pub mod raw;
+pub mod scalar;
+pub mod types;
+pub mod view;
 
-/// The schema.
+use async_graphql::{EmptySubscription, SDLExportOptions, Schema, SchemaBuilder};
+
+use mutation::MutationRoot;
+use query::QueryRoot;
+
+/// The schema of this server.
+pub type ApiSchema = Schema<QueryRoot, MutationRoot, EmptySubscription>;
+
+/// The schema, to be hardened with limits and extensions. It needs no data: everything that resolvers
+/// use comes with each request, as a [`context::RequestContext`].
+#[must_use]
+pub fn builder() -> SchemaBuilder<QueryRoot, MutationRoot, EmptySubscription> {
+    Schema::build(QueryRoot::default(), MutationRoot::default(), EmptySubscription)
+        .register_output_type::<types::node::Node>()
+        .register_output_type::<types::record::Record>()
+}
+
+/// The schema without limits.
+#[must_use]
+pub fn schema() -> ApiSchema {
+    builder().finish()
+}
+
+/// The schema definition as it is committed in `schema.graphql`.
 #[must_use]
 pub fn sdl() -> String {
-    String::new()
+    let options = SDLExportOptions::new().include_specified_by();
+    let mut text = schema().sdl_with_options(options);
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
 }

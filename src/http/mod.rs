@@ -17,10 +17,15 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::graphql::{GraphqlLimits, GraphqlService, Prepare};
+use self::identity::Identity;
 use crate::auth::Authenticator;
 use crate::clock::SharedClock;
 use crate::config::Limits;
 use crate::domain::json::JsonLimits;
+use crate::graphql::context::RequestContext;
+use crate::graphql::limits::GuardLimits;
+use crate::graphql::{ApiSchema, builder};
 use crate::service::ingest::writer::Writer;
 use crate::shutdown::Shutdown;
 use crate::storage::Store;
@@ -69,6 +74,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/v1/ingest", post(ingest::post))
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(app), identity::require));
+    let api = graphql_service(app).routes().layer(from_fn_with_state(Arc::clone(app), identity::require_graphql));
     let open = Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
@@ -77,8 +83,53 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(rest)
         .merge(open)
         .with_state(Arc::clone(app))
+        .merge(api)
         .merge(graphiql::routes())
         .layer(CatchPanicLayer::new())
         .layer(from_fn(identity::bound_headers))
         .layer(from_fn_with_state(Arc::clone(app), identity::trace))
+}
+
+/// `/graphql`: the schema with its limits, and what each request brings to its resolvers.
+fn graphql_service(app: &Arc<App>) -> GraphqlService<ApiSchema> {
+    let limits = graphql_limits(&app.limits);
+    let schema = limits.guard.harden(builder(), false).finish();
+    let app = Arc::clone(app);
+    let prepare: Prepare = Arc::new(move |parts, request| match parts.extensions.get::<Identity>() {
+        // Without an identity, resolvers find nobody to answer.
+        None => request,
+        Some(Identity { principal, tenant }) => request.data(RequestContext::new(
+            principal.clone(),
+            Arc::clone(tenant),
+            app.store.clone(),
+            Some(app.writer.clone()),
+            Arc::clone(&app.clock),
+        )),
+    });
+    GraphqlService::new(schema, limits).with_prepare(prepare)
+}
+
+fn graphql_limits(limits: &Limits) -> GraphqlLimits {
+    GraphqlLimits {
+        body_bytes: limits.graphql_body_bytes,
+        read_timeout: limits.read_timeout(),
+        response_bytes: limits.response_bytes,
+        execution_timeout: limits.request_timeout(),
+        in_flight: limits.in_flight_total,
+        in_flight_each: limits.in_flight_per_principal,
+        operations_per_minute: limits.rate_per_minute,
+        guard: GuardLimits {
+            query_bytes: limits.query_bytes,
+            tokens: limits.query_tokens,
+            nesting: limits.query_nesting,
+            selections: limits.query_selections,
+            depth: limits.query_depth,
+            aliases: limits.query_aliases,
+            root_fields: limits.query_root_fields,
+            directives: limits.query_directives,
+            cost: limits.query_cost,
+            ..GuardLimits::default()
+        },
+        ..GraphqlLimits::default()
+    }
 }

@@ -3,5 +3,6 @@
 pub mod demo_fleet;
 pub mod derive;
 pub mod ingest;
+pub mod query;
 pub mod reader;
 pub mod rebuild;

@@ -2,10 +2,11 @@
 //!
 //! Statements are written once. Lists of keys and rows travel as one JSON parameter, so that a
 //! statement has one text whatever their number, and costs one hand-off to the database however many
-//! rows it touches. Two placeholders stand for what the databases spell differently:
+//! rows it touches. A few placeholders stand for what the databases spell differently:
 //!
 //! * `{ints $2}`: the integers of a JSON array, as a sub-query;
-//! * `{rows $2: a int, b text, c bytes}`: the objects of a JSON array as rows; bytes travel as hex.
+//! * `{rows $2: a int, b text, c bytes}`: the objects of a JSON array as rows; bytes travel as hex;
+//! * `{field t.column a.b}`: a text inside of a JSON column.
 
 /// The databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,18 @@ fn placeholder(inner: &str, dialect: Dialect) -> String {
             Some((parameter, columns)) => rows(parameter.trim(), columns, dialect),
             None => format!("{{{inner}}}"),
         },
+        Some(("field", spec)) => match spec.split_once(' ') {
+            Some((column, path)) => field(column, path, dialect),
+            None => format!("{{{inner}}}"),
+        },
         _ => format!("{{{inner}}}"),
+    }
+}
+
+fn field(column: &str, path: &str, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("({column} ->> '$.{path}')"),
+        Dialect::Postgres => format!("(CAST({column} AS json) #>> '{{{}}}')", path.replace('.', ",")),
     }
 }
 
@@ -99,5 +111,8 @@ mod tests {
              (SELECT value ->> 'a' AS a, unhex(value ->> 'b') AS b FROM json_each($2)) r)"
         );
         assert!(expand(text, Dialect::Postgres).contains("AS t(a BIGINT, b TEXT)"));
+        let text = "SELECT {field c.facts a.b}";
+        assert_eq!(expand(text, Dialect::Sqlite), "SELECT (c.facts ->> '$.a.b')");
+        assert_eq!(expand(text, Dialect::Postgres), "SELECT (CAST(c.facts AS json) #>> '{a,b}')");
     }
 }

@@ -5,12 +5,16 @@ mod driver;
 mod dump;
 mod error;
 mod migrate;
+mod page;
+mod read;
 mod sql;
 mod write;
 
 use sha2::{Digest as _, Sha256};
 
 pub use error::StoreError;
+pub use page::{Page, Rows};
+pub use read::*;
 pub use write::*;
 
 use driver::Pool;

@@ -52,6 +52,72 @@ macro_rules! record_columns {
     };
 }
 
+/// What narrows a list of records, beside its kind and cluster.
+macro_rules! record_filter {
+    () => {
+        "AND s.from_seq <= $3 AND s.to_seq > $3 AND ($6 = 0 OR s.source_id = $6) AND ($8 = '' OR s.pack = $8) \
+         AND ($9 = '' OR s.status = $9) AND ($10 = -1 OR s.live = $10) AND ($11 = '' OR s.namespace = $11) "
+    };
+}
+
+/// What makes a result one of the packs $7 or of the executions $8.
+macro_rules! pack_results {
+    () => {
+        "AND (EXISTS (SELECT 1 FROM {rows $7: source_id int, name text} p \
+         WHERE p.source_id = s.source_id AND p.name = s.pack) \
+         OR EXISTS (SELECT 1 FROM revision r JOIN node q ON q.tenant_id = r.tenant_id AND q.id = r.sequence_id \
+         JOIN {rows $8: source_id int, namespace text, name text} x ON x.source_id = q.source_id \
+         AND x.namespace = q.namespace AND x.name = q.name \
+         WHERE r.tenant_id = s.tenant_id AND r.object_id = s.object_id AND r.from_seq <= $2 AND r.to_seq > $2)) "
+    };
+}
+
+/// The columns of a version with its content.
+macro_rules! version_columns {
+    () => {
+        "v.object_id, v.n, v.from_at, v.to_at, v.end_kind, c.digest, c.spec_digest, c.facts, c.warnings, \
+         ob.body_id, ob.resource_version, ob.asserter "
+    };
+}
+
+macro_rules! version_joins {
+    () => {
+        "JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
+         JOIN observation ob ON ob.tenant_id = v.tenant_id AND ob.object_id = v.object_id AND ob.id = v.observation_id "
+    };
+}
+
+macro_rules! sequence_filter {
+    () => {
+        "AND ($7 = 0 OR n.source_id = $7) AND ($8 = '' OR n.namespace = $8) AND ($9 = '' OR n.name = $9) \
+         AND EXISTS (SELECT 1 FROM epoch e WHERE e.tenant_id = n.tenant_id AND e.sequence_id = n.id \
+         AND e.from_seq <= $2 AND e.to_seq > $2 AND ($10 = '' OR e.status = $10)) "
+    };
+}
+
+/// The columns of a finding, the key of the unit that derives it, and when it was raised.
+macro_rules! finding_columns {
+    () => {
+        "f.id, f.source_id, f.code, f.severity, f.subject, f.detail, f.from_seq, k.committed_at, \
+         n.namespace AS unit_namespace, n.name AS unit_name "
+    };
+}
+
+macro_rules! finding_joins {
+    () => {
+        "JOIN ledger_commit k ON k.tenant_id = f.tenant_id AND k.seq = f.from_seq \
+         JOIN node n ON n.tenant_id = f.tenant_id AND n.id = f.unit_id "
+    };
+}
+
+/// The columns of an item in quarantine without its bytes.
+macro_rules! quarantine_columns {
+    () => {
+        "q.id, q.source_id, q.from_seq, q.digest, q.code, q.path, q.message, q.principal, q.received_at, q.strict, \
+         q.size FROM quarantine q "
+    };
+}
+
 catalogue! {
     /// Makes a tenant on its first record.
     TENANT_ENSURE = "INSERT INTO tenant (name, next_id) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING";
@@ -293,18 +359,22 @@ catalogue! {
     /// Takes items out of quarantine.
     QUARANTINE_CLOSE = "UPDATE quarantine SET to_seq = $2 WHERE tenant_id = $1 AND id IN {ints $3} \
         AND to_seq = 9223372036854775807";
-    /// The items in quarantine, newest first, a page at a time.
-    QUARANTINE_PAGE = "SELECT q.id, q.from_seq, s.name AS source, q.code, q.path, q.message, q.principal, q.received_at, q.strict, q.size, q.bytes \
-        FROM quarantine q JOIN source s ON s.tenant_id = q.tenant_id AND s.id = q.source_id \
-        WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 AND (q.from_seq, q.id) < ($3, $5) ORDER BY q.from_seq DESC, q.id DESC LIMIT $4";
+    /// The items in quarantine as of a commit, newest first, a page at a time; without their bytes.
+    QUARANTINE_PAGE = concat!("SELECT ", quarantine_columns!(),
+        "WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 AND (q.from_seq, q.id) < ($3, $4) \
+        AND ($6 = 0 OR q.source_id = $6) AND ($7 = '' OR q.code = $7) ORDER BY q.from_seq DESC, q.id DESC LIMIT $5");
     /// The same, oldest first.
-    QUARANTINE_PAGE_BACK = "SELECT q.id, q.from_seq, s.name AS source, q.code, q.path, q.message, q.principal, q.received_at, q.strict, q.size, q.bytes \
-        FROM quarantine q JOIN source s ON s.tenant_id = q.tenant_id AND s.id = q.source_id \
-        WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 AND (q.from_seq, q.id) > ($3, $5) ORDER BY q.from_seq, q.id LIMIT $4";
-    /// Items in quarantine by id.
-    QUARANTINE_BY_ID = "SELECT q.id, q.from_seq, s.name AS source, q.code, q.path, q.message, q.principal, q.received_at, q.strict, q.size, q.bytes \
-        FROM quarantine q JOIN source s ON s.tenant_id = q.tenant_id AND s.id = q.source_id \
-        WHERE q.tenant_id = $1 AND q.to_seq = 9223372036854775807 AND q.id IN {ints $2} ORDER BY q.id";
+    QUARANTINE_PAGE_BACK = concat!("SELECT ", quarantine_columns!(),
+        "WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 AND (q.from_seq, q.id) > ($3, $4) \
+        AND ($6 = 0 OR q.source_id = $6) AND ($7 = '' OR q.code = $7) ORDER BY q.from_seq, q.id LIMIT $5");
+    /// How many items in quarantine match.
+    QUARANTINE_COUNT = "SELECT COUNT(*) FROM quarantine q WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 \
+        AND ($3 = 0 OR q.source_id = $3) AND ($4 = '' OR q.code = $4)";
+    /// Items in quarantine as of a commit, by id.
+    QUARANTINE_BY_ID = concat!("SELECT ", quarantine_columns!(),
+        "WHERE q.tenant_id = $1 AND q.id IN {ints $3} AND q.from_seq <= $2 AND q.to_seq > $2 ORDER BY q.id");
+    /// The bytes of items in quarantine.
+    QUARANTINE_BYTES = "SELECT id, bytes FROM quarantine WHERE tenant_id = $1 AND id IN {ints $2}";
 
     /// The answer given to a request before.
     IDEMPOTENCY_FIND = "SELECT request_digest, answer FROM idempotency WHERE tenant_id = $1 AND key = $2";
@@ -314,68 +384,98 @@ catalogue! {
     /// Forgets old answers.
     IDEMPOTENCY_PRUNE = "DELETE FROM idempotency WHERE tenant_id = $1 AND created_at < $2";
 
+    /// A tenant and where its ledger stands.
+    HEAD_OF_TENANT = "SELECT t.id, h.seq, h.committed_at FROM tenant t JOIN ledger_head h ON h.tenant_id = t.id \
+        WHERE t.name = $1";
     /// All sources.
     SOURCES = "SELECT id, name, incarnation, created_at FROM source WHERE tenant_id = $1 AND from_seq <= $2 ORDER BY name";
+    /// Finds nodes by their sources and keys.
+    NODES_LOOKUP = "SELECT r.i, n.id FROM {rows $2: i int, source_id int, kind text, cluster text, namespace text, name text} r \
+        JOIN node n ON n.tenant_id = $1 AND n.source_id = r.source_id AND n.kind = r.kind AND n.namespace = r.namespace \
+        AND n.name = r.name AND n.cluster = r.cluster";
+    /// The objects of nodes with their versions and contents as of a commit: for resolving names in time.
+    GROUPS_OF_NODES = "SELECT n.kind, n.cluster, n.namespace, n.name, o.uid, v.object_id, v.from_at, v.to_at, v.end_kind, \
+        v.observation_id, c.digest, c.spec_digest, c.facts \
+        FROM object o JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
+        JOIN version v ON v.tenant_id = o.tenant_id AND v.object_id = o.id AND v.from_seq <= $3 AND v.to_seq > $3 \
+        JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
+        WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} ORDER BY v.object_id, v.n";
     /// One object's state as of a commit.
     RECORDS_BY_OBJECT = concat!("SELECT ", record_columns!(),
         "WHERE s.tenant_id = $1 AND s.object_id IN {ints $2} AND s.from_seq <= $3 AND s.to_seq > $3");
     /// The states of all objects of nodes as of a commit.
     RECORDS_BY_NODE = concat!("SELECT ", record_columns!(),
         "WHERE s.tenant_id = $1 AND s.node_id IN {ints $2} AND s.from_seq <= $3 AND s.to_seq > $3");
+    /// The states of the objects with uids as of a commit; a uid is an object's only within its source.
+    RECORDS_BY_UID = concat!("SELECT ", record_columns!(),
+        "WHERE s.tenant_id = $1 AND s.object_id IN (SELECT u.id FROM {rows $2: uid text} r \
+        JOIN object u ON u.tenant_id = $1 AND u.uid = r.uid) AND s.from_seq <= $3 AND s.to_seq > $3");
     /// Records of a kind in order of birth, newest first, a page at a time.
     RECORDS_PAGE = concat!("SELECT ", record_columns!(),
-        "WHERE s.tenant_id = $1 AND s.kind = $2 AND (s.born_at, s.key_hash) < ($4, $5) \
-        AND s.from_seq <= $3 AND s.to_seq > $3 \
-        AND ($6 = 0 OR s.source_id = $6) AND ($7 = '' OR s.cluster = $7) AND ($8 = '' OR s.pack = $8) \
-        AND ($9 = '' OR s.status = $9) AND ($10 = -1 OR s.live = $10) AND ($11 = '' OR s.namespace = $11) \
-        ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $12");
+        "WHERE s.tenant_id = $1 AND s.kind = $2 AND (s.born_at, s.key_hash) < ($4, $5) ", record_filter!(),
+        "AND ($7 = '' OR s.cluster = $7) ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $12");
     /// The same, oldest first.
     RECORDS_PAGE_BACK = concat!("SELECT ", record_columns!(),
-        "WHERE s.tenant_id = $1 AND s.kind = $2 AND (s.born_at, s.key_hash) > ($4, $5) \
-        AND s.from_seq <= $3 AND s.to_seq > $3 \
-        AND ($6 = 0 OR s.source_id = $6) AND ($7 = '' OR s.cluster = $7) AND ($8 = '' OR s.pack = $8) \
-        AND ($9 = '' OR s.status = $9) AND ($10 = -1 OR s.live = $10) AND ($11 = '' OR s.namespace = $11) \
-        ORDER BY s.born_at, s.key_hash LIMIT $12");
+        "WHERE s.tenant_id = $1 AND s.kind = $2 AND (s.born_at, s.key_hash) > ($4, $5) ", record_filter!(),
+        "AND ($7 = '' OR s.cluster = $7) ORDER BY s.born_at, s.key_hash LIMIT $12");
+    /// Records of a kind on a cluster in order of birth, newest first: apart, since an optional
+    /// condition keeps the index on the cluster from being used.
+    RECORDS_OF_CLUSTER_PAGE = concat!("SELECT ", record_columns!(),
+        "WHERE s.tenant_id = $1 AND s.kind = $2 AND s.cluster = $7 AND (s.born_at, s.key_hash) < ($4, $5) ",
+        record_filter!(), "ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $12");
+    /// The same, oldest first.
+    RECORDS_OF_CLUSTER_PAGE_BACK = concat!("SELECT ", record_columns!(),
+        "WHERE s.tenant_id = $1 AND s.kind = $2 AND s.cluster = $7 AND (s.born_at, s.key_hash) > ($4, $5) ",
+        record_filter!(), "ORDER BY s.born_at, s.key_hash LIMIT $12");
     /// How many records match.
     RECORDS_COUNT = "SELECT COUNT(*) FROM state s WHERE s.tenant_id = $1 AND s.kind = $2 \
         AND s.from_seq <= $3 AND s.to_seq > $3 \
         AND ($4 = 0 OR s.source_id = $4) AND ($5 = '' OR s.cluster = $5) AND ($6 = '' OR s.pack = $6) \
         AND ($7 = '' OR s.status = $7) AND ($8 = -1 OR s.live = $8) AND ($9 = '' OR s.namespace = $9)";
+    /// The packs of one base pack as of a commit: by the fact, since no column has it.
+    PACKS_OF_BASE = "SELECT DISTINCT s.source_id, s.name FROM state s \
+        JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id \
+        WHERE s.tenant_id = $1 AND s.kind = 'ClusterPack' AND s.from_seq <= $2 AND s.to_seq > $2 \
+        AND {field c.facts detail.Pack.base} = $3";
+    /// The executions of packs on a cluster as of a commit.
+    EXECUTIONS_OF_PACKS = "SELECT DISTINCT s.source_id, s.namespace, s.name \
+        FROM {rows $4: source_id int, name text} r JOIN state s ON s.tenant_id = $1 AND s.kind = 'PackExecution' \
+        AND s.cluster = $3 AND s.source_id = r.source_id AND s.pack = r.name AND s.from_seq <= $2 AND s.to_seq > $2";
+    /// The results on a cluster of packs (by name) and of executions (by the sequence they are in) as of
+    /// a commit, newest first, a page at a time.
+    PACK_RESULTS_PAGE = concat!("SELECT ", record_columns!(),
+        "WHERE s.tenant_id = $1 AND s.kind = 'PackOperationResult' AND s.cluster = $3 \
+        AND (s.born_at, s.key_hash) < ($4, $5) AND s.from_seq <= $2 AND s.to_seq > $2 ", pack_results!(),
+        "ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $6");
+    /// The same, oldest first.
+    PACK_RESULTS_PAGE_BACK = concat!("SELECT ", record_columns!(),
+        "WHERE s.tenant_id = $1 AND s.kind = 'PackOperationResult' AND s.cluster = $3 \
+        AND (s.born_at, s.key_hash) > ($4, $5) AND s.from_seq <= $2 AND s.to_seq > $2 ", pack_results!(),
+        "ORDER BY s.born_at, s.key_hash LIMIT $6");
+    /// How many there are. The parameters are those of the pages.
+    PACK_RESULTS_COUNT = concat!("SELECT COUNT(*) FROM state s \
+        WHERE s.tenant_id = $1 AND s.kind = 'PackOperationResult' AND s.cluster = $3 \
+        AND (s.born_at, s.key_hash) < ($4, $5) AND s.from_seq <= $2 AND s.to_seq > $2 AND $6 > 0 ", pack_results!());
     /// The versions of an object as of a commit, oldest first, a page at a time.
-    VERSIONS_PAGE = "SELECT v.object_id, v.n, v.from_seq, v.from_at, v.to_at, v.end_kind, c.digest, c.spec_digest, c.facts, c.warnings, \
-        ob.body_id, ob.resource_version, ob.asserter \
-        FROM version v JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
-        JOIN observation ob ON ob.tenant_id = v.tenant_id AND ob.object_id = v.object_id AND ob.id = v.observation_id \
-        WHERE v.tenant_id = $1 AND v.object_id = $2 AND v.from_seq <= $3 AND v.to_seq > $3 AND v.n > $4 \
-        ORDER BY v.n LIMIT $5";
+    VERSIONS_PAGE = concat!("SELECT ", version_columns!(), "FROM version v ", version_joins!(),
+        "WHERE v.tenant_id = $1 AND v.object_id = $2 AND v.from_seq <= $3 AND v.to_seq > $3 AND v.n > $4 \
+        ORDER BY v.n LIMIT $5");
     /// The same, newest first.
-    VERSIONS_PAGE_BACK = "SELECT v.object_id, v.n, v.from_seq, v.from_at, v.to_at, v.end_kind, c.digest, c.spec_digest, c.facts, c.warnings, \
-        ob.body_id, ob.resource_version, ob.asserter \
-        FROM version v JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
-        JOIN observation ob ON ob.tenant_id = v.tenant_id AND ob.object_id = v.object_id AND ob.id = v.observation_id \
-        WHERE v.tenant_id = $1 AND v.object_id = $2 AND v.from_seq <= $3 AND v.to_seq > $3 AND v.n < $4 \
-        ORDER BY v.n DESC LIMIT $5";
+    VERSIONS_PAGE_BACK = concat!("SELECT ", version_columns!(), "FROM version v ", version_joins!(),
+        "WHERE v.tenant_id = $1 AND v.object_id = $2 AND v.from_seq <= $3 AND v.to_seq > $3 AND v.n < $4 \
+        ORDER BY v.n DESC LIMIT $5");
     /// Versions by object and number as of a commit.
-    VERSIONS_BY_N = "SELECT v.object_id, v.n, v.from_seq, v.from_at, v.to_at, v.end_kind, c.digest, c.spec_digest, c.facts, c.warnings, \
-        ob.body_id, ob.resource_version, ob.asserter \
-        FROM {rows $2: object_id int, n int} r \
-        JOIN version v ON v.tenant_id = $1 AND v.object_id = r.object_id AND v.n = r.n AND v.from_seq <= $3 AND v.to_seq > $3 \
-        JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
-        JOIN observation ob ON ob.tenant_id = v.tenant_id AND ob.object_id = v.object_id AND ob.id = v.observation_id";
+    VERSIONS_BY_N = concat!("SELECT ", version_columns!(), "FROM {rows $2: object_id int, n int} r \
+        JOIN version v ON v.tenant_id = $1 AND v.object_id = r.object_id AND v.n = r.n AND v.from_seq <= $3 AND v.to_seq > $3 ",
+        version_joins!());
     /// Sequences in order of source, namespace and name, a page at a time.
-    SEQUENCES_PAGE = "SELECT n.id, n.source_id, n.namespace, n.name FROM node n \
-        WHERE n.tenant_id = $1 AND n.kind = '~sequence' AND (n.source_id, n.namespace, n.name) > ($3, $9, $10) \
-        AND ($4 = 0 OR n.source_id = $4) AND ($5 = '' OR n.namespace = $5) AND ($6 = '' OR n.name = $6) \
-        AND EXISTS (SELECT 1 FROM epoch e WHERE e.tenant_id = n.tenant_id AND e.sequence_id = n.id \
-        AND e.from_seq <= $2 AND e.to_seq > $2 AND ($7 = '' OR e.status = $7)) \
-        ORDER BY n.source_id, n.namespace, n.name LIMIT $8";
+    SEQUENCES_PAGE = concat!("SELECT n.id, n.source_id, n.namespace, n.name FROM node n \
+        WHERE n.tenant_id = $1 AND n.kind = '~sequence' AND (n.source_id, n.namespace, n.name) > ($3, $4, $5) ",
+        sequence_filter!(), "ORDER BY n.source_id, n.namespace, n.name LIMIT $6");
     /// The same backwards.
-    SEQUENCES_PAGE_BACK = "SELECT n.id, n.source_id, n.namespace, n.name FROM node n \
-        WHERE n.tenant_id = $1 AND n.kind = '~sequence' AND (n.source_id, n.namespace, n.name) < ($3, $9, $10) \
-        AND ($4 = 0 OR n.source_id = $4) AND ($5 = '' OR n.namespace = $5) AND ($6 = '' OR n.name = $6) \
-        AND EXISTS (SELECT 1 FROM epoch e WHERE e.tenant_id = n.tenant_id AND e.sequence_id = n.id \
-        AND e.from_seq <= $2 AND e.to_seq > $2 AND ($7 = '' OR e.status = $7)) \
-        ORDER BY n.source_id DESC, n.namespace DESC, n.name DESC LIMIT $8";
+    SEQUENCES_PAGE_BACK = concat!("SELECT n.id, n.source_id, n.namespace, n.name FROM node n \
+        WHERE n.tenant_id = $1 AND n.kind = '~sequence' AND (n.source_id, n.namespace, n.name) < ($3, $4, $5) ",
+        sequence_filter!(), "ORDER BY n.source_id DESC, n.namespace DESC, n.name DESC LIMIT $6");
     /// How many sequences match.
     SEQUENCES_COUNT = "SELECT COUNT(DISTINCT e.sequence_id) FROM epoch e \
         JOIN node n ON n.tenant_id = e.tenant_id AND n.id = e.sequence_id \
@@ -403,22 +503,19 @@ catalogue! {
         FROM revision WHERE tenant_id = $1 AND object_id IN {ints $2} AND from_seq <= $3 AND to_seq > $3 \
         ORDER BY object_id, version_n";
     /// The findings open on subjects as of a commit.
-    FINDINGS_BY_SUBJECT = "SELECT f.id, f.source_id, f.unit_id, f.code, f.severity, f.subject, f.detail, f.from_seq, k.committed_at \
-        FROM {rows $2: subject text} r JOIN finding f ON f.tenant_id = $1 AND f.subject = r.subject \
-        AND f.from_seq <= $3 AND f.to_seq > $3 \
-        JOIN ledger_commit k ON k.tenant_id = f.tenant_id AND k.seq = f.from_seq ORDER BY f.from_seq, f.id";
+    FINDINGS_BY_SUBJECT = concat!("SELECT ", finding_columns!(), "FROM {rows $2: subject text} r \
+        JOIN finding f ON f.tenant_id = $1 AND f.subject = r.subject AND f.from_seq <= $3 AND f.to_seq > $3 ",
+        finding_joins!(), "ORDER BY f.from_seq DESC, f.id DESC");
     /// The findings open as of a commit, newest first, a page at a time.
-    FINDINGS_PAGE = "SELECT f.id, f.source_id, f.unit_id, f.code, f.severity, f.subject, f.detail, f.from_seq, k.committed_at \
-        FROM finding f JOIN ledger_commit k ON k.tenant_id = f.tenant_id AND k.seq = f.from_seq \
-        WHERE f.tenant_id = $1 AND (f.from_seq, f.id) < ($3, $8) AND f.from_seq <= $2 AND f.to_seq > $2 \
-        AND ($4 = '' OR f.code = $4) AND ($5 = '' OR f.severity = $5) AND ($6 = 0 OR f.source_id = $6) \
-        ORDER BY f.from_seq DESC, f.id DESC LIMIT $7";
+    FINDINGS_PAGE = concat!("SELECT ", finding_columns!(), "FROM finding f ", finding_joins!(),
+        "WHERE f.tenant_id = $1 AND (f.from_seq, f.id) < ($3, $4) AND f.from_seq <= $2 AND f.to_seq > $2 \
+        AND ($6 = '' OR f.code = $6) AND ($7 = '' OR f.severity = $7) AND ($8 = 0 OR f.source_id = $8) \
+        ORDER BY f.from_seq DESC, f.id DESC LIMIT $5");
     /// The same, oldest first.
-    FINDINGS_PAGE_BACK = "SELECT f.id, f.source_id, f.unit_id, f.code, f.severity, f.subject, f.detail, f.from_seq, k.committed_at \
-        FROM finding f JOIN ledger_commit k ON k.tenant_id = f.tenant_id AND k.seq = f.from_seq \
-        WHERE f.tenant_id = $1 AND (f.from_seq, f.id) > ($3, $8) AND f.from_seq <= $2 AND f.to_seq > $2 \
-        AND ($4 = '' OR f.code = $4) AND ($5 = '' OR f.severity = $5) AND ($6 = 0 OR f.source_id = $6) \
-        ORDER BY f.from_seq, f.id LIMIT $7";
+    FINDINGS_PAGE_BACK = concat!("SELECT ", finding_columns!(), "FROM finding f ", finding_joins!(),
+        "WHERE f.tenant_id = $1 AND (f.from_seq, f.id) > ($3, $4) AND f.from_seq <= $2 AND f.to_seq > $2 \
+        AND ($6 = '' OR f.code = $6) AND ($7 = '' OR f.severity = $7) AND ($8 = 0 OR f.source_id = $8) \
+        ORDER BY f.from_seq, f.id LIMIT $5");
     /// How many findings match.
     FINDINGS_COUNT = "SELECT COUNT(*) FROM finding f WHERE f.tenant_id = $1 AND f.from_seq <= $2 AND f.to_seq > $2 \
         AND ($3 = '' OR f.code = $3) AND ($4 = '' OR f.severity = $4) AND ($5 = 0 OR f.source_id = $5)";

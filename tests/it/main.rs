@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails should end its test, just as the test itself may")]
 
+#[cfg(test)] // tells clippy that helpers of tests are tests
+mod graphql;
 mod http;
 mod input;
-#[cfg(test)] // tells clippy that helpers of tests are tests
+#[cfg(test)]
 mod layering;
 mod records;
 mod support;

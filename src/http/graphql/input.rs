@@ -13,13 +13,7 @@ use serde_json::value::RawValue;
 use super::limits::GraphqlLimits;
 use super::refusal::Refusal;
 use crate::graphql::code;
-
-/// The variables as the client wrote them, in the data of every request that has some.
-///
-/// A resolver that must see duplicate keys or every digit of a number reads them here: the decoded
-/// variables have lost both.
-#[derive(Clone, Debug)]
-pub struct RawVariables(pub Arc<RawValue>);
+pub use crate::graphql::raw::RawVariables;
 
 /// Reads a whole body within the limits. What is beyond them is never kept.
 ///

@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::SharedClock;
-use crate::storage::{Store, StoreError};
+use crate::domain::digest::Digest;
+use crate::storage::{Changes, Entry, Store, StoreError};
 
 use super::batch::{self, QuarantineBounds, Request};
 use super::item::{ItemResult, Prepared};
@@ -54,6 +55,19 @@ pub enum WriteError {
     Stopped,
 }
 
+/// An item of the quarantine, read again.
+#[derive(Debug, Clone)]
+pub struct Replayed {
+    /// Its id in quarantine.
+    pub quarantine: i64,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Who sent it first.
+    pub sender: String,
+    /// The item.
+    pub item: Prepared,
+}
+
 struct Job {
     tenant: String,
     source: String,
@@ -64,6 +78,7 @@ struct Job {
 enum Work {
     Items(Vec<Prepared>, oneshot::Sender<Result<Vec<ItemResult>, WriteError>>),
     Snapshot(SnapshotScope, oneshot::Sender<Result<u64, WriteError>>),
+    Replay(Vec<Replayed>, oneshot::Sender<Result<Vec<ItemResult>, WriteError>>),
 }
 
 impl From<StoreError> for WriteError {
@@ -127,6 +142,22 @@ impl Writer {
         answer.await.map_err(|_| WriteError::Stopped)?
     }
 
+    /// Writes items of the quarantine and takes those out of it that are stored now.
+    ///
+    /// # Errors
+    /// If nothing was written.
+    pub async fn replay(
+        &self,
+        tenant: &str,
+        source: &str,
+        principal: &str,
+        items: Vec<Replayed>,
+    ) -> Result<Vec<ItemResult>, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(tenant, source, principal, Work::Replay(items, reply)).await?;
+        answer.await.map_err(|_| WriteError::Stopped)?
+    }
+
     async fn send(&self, tenant: &str, source: &str, principal: &str, work: Work) -> Result<(), WriteError> {
         let job = Job { tenant: tenant.to_owned(), source: source.to_owned(), principal: principal.to_owned(), work };
         self.sender.send(job).await.map_err(|_| WriteError::Stopped)
@@ -179,6 +210,10 @@ impl WriterTask {
                     let closed = close_omitted(&self.store, &place.0, &place.1, &scope, now).await;
                     let _gone = reply.send(closed.map_err(WriteError::from));
                 }
+                Work::Replay(items, reply) => {
+                    let results = self.commit_replay(&place, &job.principal, &items).await;
+                    let _gone = reply.send(results.map_err(WriteError::from));
+                }
             }
         }
         for (place, waiting) in groups {
@@ -225,11 +260,43 @@ impl WriterTask {
         tx.commit().await?;
         Ok(results)
     }
+
+    async fn commit_replay(
+        &self,
+        place: &(String, String),
+        principal: &str,
+        items: &[Replayed],
+    ) -> Result<Vec<ItemResult>, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.store.write(&place.0, &place.1, now).await?;
+        // Each under the name of its first sender, who still is the one who says so.
+        let requests: Vec<Request> = items
+            .iter()
+            .map(|replayed| Request { principal: &replayed.sender, items: std::slice::from_ref(&replayed.item) })
+            .collect();
+        let results = batch::write(&mut tx, &requests, self.limits.quarantine, now).await?;
+        let results: Vec<ItemResult> = results.into_iter().flatten().collect();
+        let mut changes = Changes::default();
+        for (replayed, _) in items.iter().zip(&results).filter(|(_, result)| result.error.is_none()) {
+            changes.released.push(replayed.quarantine);
+            changes.entries.push(Entry {
+                kind: "RELEASED",
+                identity: format!("quarantine/{}", replayed.quarantine),
+                content: None,
+                previous: Some(replayed.digest),
+                principal: principal.to_owned(),
+            });
+        }
+        tx.apply(&changes, now).await?;
+        tx.commit().await?;
+        Ok(results)
+    }
 }
 
 fn weight(job: &Job) -> usize {
     match &job.work {
         Work::Items(items, _) => items.len().max(1),
+        Work::Replay(items, _) => items.len().max(1),
         Work::Snapshot(..) => 1,
     }
 }

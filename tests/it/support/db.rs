@@ -75,3 +75,15 @@ pub async fn execute(url: &str, statement: &'static str) {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
 }
+
+/// The tenant of tests that need only one.
+pub const TENANT: &str = "acme";
+
+/// Runs a test on a new database of each kind.
+pub async fn for_each_database(test: impl AsyncFn(Store, &'static str)) {
+    for database in Database::all() {
+        let store = database.open().await;
+        test(store.clone(), TENANT).await;
+        store.close().await;
+    }
+}

@@ -1,4 +1,6 @@
 //! What several tests need.
 
+pub mod api;
 pub mod db;
+pub mod feed;
 pub mod ingest;

@@ -1,0 +1,224 @@
+//! The one pager: every list that can grow is a connection, and every connection is made here.
+
+use std::borrow::Cow;
+
+use async_graphql::{Object, OutputType, SimpleObject, TypeName};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use super::scalar::Int53;
+use super::view::View;
+use crate::storage::{Page, Rows, hash63};
+
+/// The page size where none is asked for.
+const DEFAULT_SIZE: usize = 20;
+/// The largest page: bounds the work and memory of one field.
+const MAX_SIZE: i32 = 100;
+/// The version of the cursors' form.
+const VERSION: u8 = 1;
+
+/// The paging arguments of a field.
+#[derive(Debug, Clone, Default)]
+pub struct PageArgs {
+    /// How many from the start.
+    pub first: Option<i32>,
+    /// The cursor that the page follows.
+    pub after: Option<String>,
+    /// How many from the end.
+    pub last: Option<i32>,
+    /// The cursor that the page precedes.
+    pub before: Option<String>,
+}
+
+impl PageArgs {
+    /// The arguments as resolvers get them.
+    #[must_use]
+    pub fn new(first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Self {
+        Self { first, after, last, before }
+    }
+
+    /// The page of a list that is asked for.
+    ///
+    /// # Errors
+    /// If the arguments exclude each other, a size is out of bounds, or a cursor is not of this list.
+    pub fn page<K: DeserializeOwned>(&self, list: &List) -> Result<Page<K>, ApiError> {
+        let has_forward = self.first.is_some() || self.after.is_some();
+        let has_backward = self.last.is_some() || self.before.is_some();
+        if has_forward && has_backward {
+            return Err(ApiError::bad_input("Page with first and after, or with last and before, not with both."));
+        }
+        let (size, cursor) = if has_backward { (self.last, &self.before) } else { (self.first, &self.after) };
+        let limit = match size {
+            None => DEFAULT_SIZE,
+            Some(size) => usize::try_from(size)
+                .ok()
+                .filter(|_| size <= MAX_SIZE)
+                .ok_or_else(|| ApiError::bad_input(format!("A page has 0 to {MAX_SIZE} elements.")))?,
+        };
+        let from = cursor.as_deref().map(|cursor| list.decode(cursor)).transpose()?;
+        Ok(Page { limit, backward: has_backward, from })
+    }
+}
+
+/// One list: what its cursors are bound to.
+#[derive(Debug, Clone)]
+pub struct List {
+    query: String,
+    tenant: String,
+}
+
+impl List {
+    /// The list of a field of a tenant, with all that narrows it.
+    #[must_use]
+    pub fn new(view: &View, field: &str, narrowed_by: &impl Serialize) -> Self {
+        let narrowed_by = serde_json::to_vec(narrowed_by).unwrap_or_default();
+        Self {
+            query: format!("{:x}", hash63(&[field.as_bytes(), &narrowed_by])),
+            tenant: format!("{:x}", hash63(&[view.scope().tenant().as_bytes()])),
+        }
+    }
+
+    fn encode(&self, key: &impl Serialize) -> String {
+        let cursor = (VERSION, &self.query, &self.tenant, key);
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
+    }
+
+    fn decode<K: DeserializeOwned>(&self, cursor: &str) -> Result<K, ApiError> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+        // The key has another form in another list, so it is read only after the rest was compared.
+        let read: Option<(u8, String, String, serde_json::Value)> =
+            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        read.filter(|(version, query, tenant, _)| *version == VERSION && *query == self.query && *tenant == self.tenant)
+            .and_then(|(_, _, _, key)| serde_json::from_value(key).ok())
+            .ok_or_else(|| ApiError::bad_input("This is no cursor of this list: take one from its own edges."))
+    }
+}
+
+/// How many elements a list has.
+pub enum Total {
+    /// It is known.
+    Known(i64),
+    /// It has to be counted, which is done only if a client asks.
+    Count(Box<dyn Fn() -> BoxFuture<'static, Result<i64, ApiError>> + Send + Sync>),
+}
+
+impl Total {
+    /// A count that is made if a client asks.
+    pub fn count<F>(count: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<i64, ApiError>> + Send + 'static,
+    {
+        Self::Count(Box::new(move || Box::pin(count())))
+    }
+}
+
+/// What can be the node of a connection.
+pub trait Listed: OutputType {
+    /// The name before `Connection` and `Edge`.
+    const NAME: &'static str;
+}
+
+/// Where a page stands in its list.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct PageInfo {
+    /// Whether more elements follow this page. Backwards, whether the page was asked for before a cursor.
+    has_next_page: bool,
+    /// Whether elements precede this page. Forwards, whether the page was asked for after a cursor.
+    has_previous_page: bool,
+    /// The cursor of the first element.
+    start_cursor: Option<String>,
+    /// The cursor of the last element.
+    end_cursor: Option<String>,
+}
+
+/// An element of a page.
+pub struct Edge<N> {
+    cursor: String,
+    node: N,
+}
+
+/// A page of a list.
+pub struct Connection<N> {
+    edges: Vec<Edge<N>>,
+    info: PageInfo,
+    total: Total,
+}
+
+impl<N> Connection<N> {
+    /// The page `rows` of `list`; `key` is a row's place in it.
+    pub fn new<R, K: Serialize>(
+        list: &List,
+        page: &Page<K>,
+        rows: Rows<R>,
+        total: Total,
+        key: impl Fn(&R) -> K,
+        node: impl Fn(R) -> N,
+    ) -> Self {
+        let edges: Vec<Edge<N>> =
+            rows.rows.into_iter().map(|row| Edge { cursor: list.encode(&key(&row)), node: node(row) }).collect();
+        let info = PageInfo {
+            has_next_page: if page.backward { page.from.is_some() } else { rows.more },
+            has_previous_page: if page.backward { rows.more } else { page.from.is_some() },
+            start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+            end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+        };
+        Self { edges, info, total }
+    }
+}
+
+impl<N: Listed> TypeName for Edge<N> {
+    fn type_name() -> Cow<'static, str> {
+        format!("{}Edge", N::NAME).into()
+    }
+}
+
+impl<N: Listed> TypeName for Connection<N> {
+    fn type_name() -> Cow<'static, str> {
+        format!("{}Connection", N::NAME).into()
+    }
+}
+
+/// An element of a page, with its place in the list.
+#[Object(name_type)]
+impl<N: Listed> Edge<N> {
+    /// The place of the element in its list, for `after` and `before`. Opaque; good for this list only.
+    async fn cursor(&self) -> &str {
+        &self.cursor
+    }
+
+    /// The element.
+    async fn node(&self) -> &N {
+        &self.node
+    }
+}
+
+/// A page of a list.
+#[Object(name_type)]
+impl<N: Listed> Connection<N> {
+    /// The elements with their places.
+    async fn edges(&self) -> &[Edge<N>] {
+        &self.edges
+    }
+
+    /// The elements.
+    async fn nodes(&self) -> Vec<&N> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// Where the page stands in its list.
+    async fn page_info(&self) -> &PageInfo {
+        &self.info
+    }
+
+    /// How many elements the whole list has. Counted only when it is selected; null where it is not known.
+    async fn total_count(&self) -> Result<Option<Int53>, ApiError> {
+        match &self.total {
+            Total::Known(total) => Ok(Some(Int53(*total))),
+            Total::Count(count) => count().await.map(|count| Some(Int53(count))),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What comes with each request.
+
+use std::sync::Arc;
+
+use async_graphql::Context;
+use tokio::sync::OnceCell;
+
+use super::error::ApiError;
+use super::view::View;
+use crate::auth::Principal;
+use crate::clock::SharedClock;
+use crate::service::ingest::writer::Writer;
+use crate::storage::Store;
+
+/// Who asks, in which tenant, and what resolvers work with. The transport makes one for each request
+/// and puts it into the request's data.
+pub struct RequestContext {
+    /// Who asks.
+    pub principal: Principal,
+    /// The tenant, one of the principal's.
+    pub tenant: Arc<str>,
+    /// The store.
+    pub store: Store,
+    /// The writer; `None` on a server that only reads.
+    pub writer: Option<Writer>,
+    /// The time.
+    pub clock: SharedClock,
+    view: OnceCell<View>,
+}
+
+impl RequestContext {
+    /// The context of one request.
+    #[must_use]
+    pub fn new(
+        principal: Principal,
+        tenant: Arc<str>,
+        store: Store,
+        writer: Option<Writer>,
+        clock: SharedClock,
+    ) -> Self {
+        Self { principal, tenant, store, writer, clock, view: OnceCell::new() }
+    }
+
+    /// The context of a request that has one.
+    ///
+    /// # Errors
+    /// If it has none: nobody is known to be asking.
+    pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Self, ApiError> {
+        ctx.data_opt::<Self>().ok_or_else(ApiError::unauthenticated)
+    }
+
+    /// The tenant as of one commit, the same for the whole request.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn view(&self) -> Result<View, ApiError> {
+        self.view.get_or_try_init(|| View::now(&self.store, Arc::clone(&self.tenant))).await.cloned()
+    }
+}
+
+/// The view of a request.
+///
+/// # Errors
+/// If the store fails, or nobody is known to be asking.
+pub async fn view(ctx: &Context<'_>) -> Result<View, ApiError> {
+    RequestContext::of(ctx)?.view().await
+}

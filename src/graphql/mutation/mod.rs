@@ -1,0 +1,11 @@
+//! The root fields of mutations, one file a noun.
+
+mod ingest;
+mod quarantine;
+
+use async_graphql::MergedObject;
+
+/// What can be changed.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+pub struct MutationRoot(ingest::IngestMutation, quarantine::QuarantineMutation);

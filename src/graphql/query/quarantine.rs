@@ -1,0 +1,51 @@
+//! The quarantine.
+
+use async_graphql::{Context, InputObject, Object};
+
+use crate::auth::Scope;
+use crate::graphql::connection::{Connection, List, PageArgs, Total};
+use crate::graphql::context::view;
+use crate::graphql::error::ApiError;
+use crate::graphql::permission::Needs;
+use crate::graphql::types::quarantine::QuarantinedItem;
+use crate::storage::{EntryPlace, Page, StoredQuarantine};
+
+/// What narrows a list of items in quarantine.
+#[derive(Debug, Clone, Default, InputObject)]
+struct QuarantineFilter {
+    /// Only of this source.
+    source: Option<String>,
+    /// Only refused with this code.
+    code: Option<String>,
+}
+
+#[derive(Default)]
+pub struct QuarantineQuery;
+
+#[Object]
+impl QuarantineQuery {
+    /// The items that could not be stored as records, newest first.
+    #[graphql(guard = "Needs(Scope::Viewer)")]
+    async fn quarantine(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What narrows the list.")] filter: Option<QuarantineFilter>,
+        #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
+        #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end.")] last: Option<i32>,
+        #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
+    ) -> Result<Connection<QuarantinedItem>, ApiError> {
+        let view = view(ctx).await?;
+        let QuarantineFilter { source, code } = filter.unwrap_or_default();
+        let list = List::new(&view, "quarantine", &(&source, &code));
+        let page: Page<EntryPlace> = PageArgs::new(first, after, last, before).page(&list)?;
+        let rows = view.scope().list_quarantine(source.as_deref(), code.as_deref(), &page).await?;
+        let scope = view.scope().clone();
+        let total = Total::count(move || {
+            let (scope, source, code) = (scope.clone(), source.clone(), code.clone());
+            async move { Ok(scope.count_quarantine(source.as_deref(), code.as_deref()).await?) }
+        });
+        let place = |item: &StoredQuarantine| (item.from_seq, item.id);
+        Ok(Connection::new(&list, &page, rows, total, place, |item| QuarantinedItem::new(&view, item)))
+    }
+}

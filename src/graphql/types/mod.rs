@@ -1,0 +1,19 @@
+//! The types of the API, one file a noun.
+
+pub mod chain;
+pub mod cluster_pack;
+pub mod common;
+pub mod enums;
+pub mod finding;
+pub mod node;
+pub mod operation_result;
+pub mod pack_execution;
+pub mod pack_history;
+pub mod pack_receipt;
+pub mod quarantine;
+pub mod record;
+pub mod reference;
+pub mod sequence;
+pub mod source;
+pub mod version;
+pub mod viewer;

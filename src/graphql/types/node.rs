@@ -1,0 +1,93 @@
+//! What has a global id.
+
+use async_graphql::{ID, Interface};
+
+use super::chain::RevisionChain;
+use super::cluster_pack::ClusterPack;
+use super::finding::Finding;
+use super::operation_result::PackOperationResult;
+use super::pack_execution::PackExecution;
+use super::pack_receipt::PackReceipt;
+use super::quarantine::QuarantinedItem;
+use super::record::{KubernetesRecord, Record, Recorded};
+use super::sequence::OperationSequence;
+use super::source::Source;
+use crate::domain::identity::NaturalKey;
+use crate::graphql::error::ApiError;
+use crate::graphql::ids::GlobalId;
+use crate::graphql::view::{FindingsKey, View};
+use crate::service::query::{ChainPick, Identity, SequenceName, Which};
+
+/// Anything that has a global id.
+#[derive(Clone, Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The global id: opaque, the same in every copy of the store."))]
+pub enum Node {
+    /// A pack.
+    ClusterPack(ClusterPack),
+    /// An execution.
+    PackExecution(PackExecution),
+    /// A result.
+    PackOperationResult(PackOperationResult),
+    /// A receipt.
+    PackReceipt(PackReceipt),
+    /// A record of any other kind.
+    KubernetesRecord(KubernetesRecord),
+    /// A source.
+    Source(Source),
+    /// A sequence.
+    OperationSequence(OperationSequence),
+    /// A chain.
+    RevisionChain(RevisionChain),
+    /// A finding.
+    Finding(Finding),
+    /// An item in quarantine.
+    QuarantinedItem(QuarantinedItem),
+}
+
+impl From<Record> for Node {
+    fn from(record: Record) -> Self {
+        match record {
+            Record::ClusterPack(record) => record.into(),
+            Record::PackExecution(record) => record.into(),
+            Record::PackOperationResult(record) => record.into(),
+            Record::PackReceipt(record) => record.into(),
+            Record::KubernetesRecord(record) => record.into(),
+        }
+    }
+}
+
+/// What an id leads to; `None` if it is not there.
+///
+/// # Errors
+/// If the id is none of ours, or the store fails.
+pub async fn find(view: &View, id: &ID) -> Result<Option<Node>, ApiError> {
+    let scope = view.scope();
+    Ok(match GlobalId::decode(id)? {
+        GlobalId::Record(source, kind, cluster, namespace, name, uid) => {
+            let Some(source) = scope.source(&source) else { return Ok(None) };
+            let key = NaturalKey { kind, cluster, namespace, name };
+            let found = view.load(Identity { source: source.id, key, which: Which::Uid(uid) }).await?;
+            found.map(|record| Record::of(Recorded::new(view, record)).into())
+        }
+        GlobalId::Source(name) => scope.source(&name).map(|source| Source(source.clone()).into()),
+        GlobalId::Sequence(source, namespace, name) => {
+            let Some(source) = scope.source(&source) else { return Ok(None) };
+            let sequence = SequenceName { source: source.id, namespace, name };
+            OperationSequence::find(view, sequence).await?.map(Into::into)
+        }
+        GlobalId::Chain(source, namespace, name, uid) => {
+            let Some(source) = scope.source(&source) else { return Ok(None) };
+            let sequence = SequenceName { source: source.id, namespace, name };
+            RevisionChain::find(view, sequence, &ChainPick::Uid(uid)).await?.map(Into::into)
+        }
+        GlobalId::Finding(source, code, subject) => {
+            let Some(source) = scope.source(&source) else { return Ok(None) };
+            let found = view.load(FindingsKey(source.id, subject)).await?.unwrap_or_default();
+            found.iter().find(|finding| finding.code == code).map(|finding| Finding::new(view, finding.clone()).into())
+        }
+        GlobalId::Quarantined(id) => {
+            let found = scope.quarantine_by_id(&[id]).await?;
+            found.into_iter().next().map(|item| QuarantinedItem::new(view, item).into())
+        }
+    })
+}

@@ -1,0 +1,427 @@
+//! What every record has, and the type of the kinds that have nothing else.
+
+use std::sync::Arc;
+
+use async_graphql::{ID, Interface};
+
+use super::cluster_pack::ClusterPack;
+use super::common::{KeyValue, RecordWarning};
+use super::enums::ClosedBy;
+use super::finding::Finding;
+use super::operation_result::PackOperationResult;
+use super::pack_execution::PackExecution;
+use super::pack_receipt::PackReceipt;
+use super::reference::RecordRef;
+use super::version::RecordVersion;
+use crate::domain::identity::NaturalKey;
+use crate::domain::kind;
+use crate::graphql::connection::{Connection, List, PageArgs, Total};
+use crate::graphql::error::ApiError;
+use crate::graphql::ids::GlobalId;
+use crate::graphql::scalar::{DateTime, Digest, Json};
+use crate::graphql::view::{FindingsKey, View};
+use crate::service::query::{Body, Question, Relation, member_text};
+use crate::storage::{EntryPlace, Page, StoredFinding, StoredRecord};
+
+/// A record with the view that it was read through.
+#[derive(Clone)]
+pub struct Recorded {
+    /// The view.
+    pub view: View,
+    /// The record.
+    pub record: Arc<StoredRecord>,
+}
+
+impl Recorded {
+    /// A record of a view.
+    pub fn new(view: &View, record: impl Into<Arc<StoredRecord>>) -> Self {
+        Self { view: view.clone(), record: record.into() }
+    }
+
+    /// The name of its source.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        self.view.scope().source_name(self.record.source)
+    }
+
+    /// Its global id.
+    #[must_use]
+    pub fn id(&self) -> ID {
+        let NaturalKey { kind, cluster, namespace, name } = self.record.key.clone();
+        GlobalId::Record(self.source().to_owned(), kind, cluster, namespace, name, self.record.uid.clone()).encode()
+    }
+
+    /// Its raw object.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn body(&self) -> Result<Arc<Body>, ApiError> {
+        self.view.body(self.record.content.body).await
+    }
+
+    /// A text of its raw object.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn text(&self, path: &[&str]) -> Result<Option<String>, ApiError> {
+        Ok(self.body().await?.text(path))
+    }
+
+    /// One of its references.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn refer(&self, relation: Relation) -> Result<Option<RecordRef>, ApiError> {
+        let question =
+            Question { source: self.record.source, key: self.record.key.clone(), object: self.record.object, relation };
+        let reference = self.view.load(question).await?;
+        Ok(reference.map(|reference| RecordRef::resolved(&self.view, reference)))
+    }
+
+    /// Its owners.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn owners(&self) -> Result<Vec<RecordRef>, ApiError> {
+        let body = self.body().await?;
+        let relations: Vec<Relation> = body
+            .objects(&["metadata", "ownerReferences"])
+            .filter_map(|owner| {
+                let kind = kind::canonical(&member_text(owner, "apiVersion")?, &member_text(owner, "kind")?);
+                Some(Relation::Owner { kind, name: member_text(owner, "name")?, uid: member_text(owner, "uid")? })
+            })
+            .collect();
+        let owners = relations.into_iter().map(|relation| self.refer(relation));
+        Ok(futures_util::future::try_join_all(owners).await?.into_iter().flatten().collect())
+    }
+
+    /// The contract's breaches.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<RecordWarning> {
+        warnings(self.record.content.warnings.as_deref())
+    }
+
+    /// A page of the findings that are open on it.
+    ///
+    /// # Errors
+    /// If the store fails, or the page cannot be had.
+    pub async fn findings(&self, page: PageArgs) -> Result<Connection<Finding>, ApiError> {
+        let subject = format!("object:{}", self.record.key.object_key(self.record.uid.as_deref()));
+        findings(&self.view, self.record.source, vec![subject], page).await
+    }
+
+    /// A page of its versions.
+    ///
+    /// # Errors
+    /// If the store fails, or the page cannot be had.
+    pub async fn versions(&self, page: PageArgs) -> Result<Connection<RecordVersion>, ApiError> {
+        let list = List::new(&self.view, "versions", &self.id().as_str());
+        let page: Page<i64> = page.page(&list)?;
+        let rows = self.view.scope().list_versions(self.record.object, &page).await?;
+        let node = |version| RecordVersion { view: self.view.clone(), version };
+        Ok(Connection::new(&list, &page, rows, Total::Known(self.record.versions), |row| row.content.n, node))
+    }
+}
+
+/// A page of the findings that are open on subjects of a source, newest first.
+///
+/// # Errors
+/// If the store fails, or the page cannot be had.
+pub async fn findings(
+    view: &View,
+    source: i64,
+    subjects: Vec<String>,
+    page: PageArgs,
+) -> Result<Connection<Finding>, ApiError> {
+    let list = List::new(view, "findingsOf", &(view.scope().source_name(source), &subjects));
+    let page: Page<EntryPlace> = page.page(&list)?;
+    let found = subjects.into_iter().map(|subject| view.load(FindingsKey(source, subject)));
+    let found = futures_util::future::try_join_all(found).await?;
+    let mut all: Vec<StoredFinding> = found.into_iter().flatten().flat_map(|part| part.to_vec()).collect();
+    all.sort_by_key(|finding| std::cmp::Reverse(place(finding)));
+    let total = Total::Known(i64::try_from(all.len()).unwrap_or(i64::MAX));
+    let rows = page.of(all, |finding| std::cmp::Reverse(place(finding)), |key| std::cmp::Reverse(*key));
+    Ok(Connection::new(&list, &page, rows, total, place, |finding| Finding::new(view, finding)))
+}
+
+/// A finding's place in a list.
+#[must_use]
+pub fn place(finding: &StoredFinding) -> EntryPlace {
+    (finding.from_seq, finding.id)
+}
+
+/// The contract's breaches, as they are stored.
+#[must_use]
+pub fn warnings(stored: Option<&str>) -> Vec<RecordWarning> {
+    stored.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// Defines the type of a kind: what every record has, and what only this kind has.
+macro_rules! record_object {
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Clone)]
+        pub struct $name(pub $crate::graphql::types::record::Recorded);
+
+        $(#[$meta])*
+        #[async_graphql::Object]
+        impl $name {
+            /// The global id, for `node`.
+            pub(crate) async fn id(&self) -> async_graphql::ID {
+                self.0.id()
+            }
+
+            /// The source that the record comes from.
+            pub(crate) async fn source(&self) -> &str {
+                self.0.source()
+            }
+
+            /// `apiVersion`, as sent.
+            pub(crate) async fn api_version(&self) -> Result<String, $crate::graphql::error::ApiError> {
+                Ok(self.0.text(&["apiVersion"]).await?.unwrap_or_default())
+            }
+
+            /// `kind`, as sent.
+            pub(crate) async fn kind(&self) -> Result<String, $crate::graphql::error::ApiError> {
+                Ok(self.0.text(&["kind"]).await?.unwrap_or_default())
+            }
+
+            /// The one name of the kind, whatever prefix, group or release it was sent under.
+            pub(crate) async fn canonical_kind(&self) -> &str {
+                &self.0.record.key.kind
+            }
+
+            /// The namespace; null for cluster-scoped objects.
+            pub(crate) async fn namespace(&self) -> Option<&str> {
+                Some(self.0.record.key.namespace.as_str()).filter(|namespace| !namespace.is_empty())
+            }
+
+            /// The name. Names are reused: only with the uid is it an identity.
+            pub(crate) async fn name(&self) -> &str {
+                &self.0.record.key.name
+            }
+
+            /// The uid; null for what was sent without one.
+            pub(crate) async fn uid(&self) -> Option<&str> {
+                self.0.record.uid.as_deref()
+            }
+
+            /// `metadata.resourceVersion`. No order: it restarts when a cluster is restored.
+            pub(crate) async fn resource_version(&self) -> Option<&str> {
+                self.0.record.content.resource_version.as_deref()
+            }
+
+            /// `metadata.labels`.
+            pub(crate) async fn labels(
+                &self,
+            ) -> Result<Vec<$crate::graphql::types::common::KeyValue>, $crate::graphql::error::ApiError> {
+                Ok($crate::graphql::types::common::pairs(&*self.0.body().await?, &["metadata", "labels"]))
+            }
+
+            /// `metadata.annotations`.
+            pub(crate) async fn annotations(
+                &self,
+            ) -> Result<Vec<$crate::graphql::types::common::KeyValue>, $crate::graphql::error::ApiError> {
+                Ok($crate::graphql::types::common::pairs(&*self.0.body().await?, &["metadata", "annotations"]))
+            }
+
+            /// `metadata.creationTimestamp`.
+            pub(crate) async fn creation_timestamp(&self) -> Option<$crate::graphql::scalar::DateTime> {
+                self.0.record.content.facts.created.map($crate::graphql::scalar::DateTime)
+            }
+
+            /// `metadata.ownerReferences`, resolved by uid.
+            pub(crate) async fn owners(
+                &self,
+            ) -> Result<Vec<$crate::graphql::types::reference::RecordRef>, $crate::graphql::error::ApiError> {
+                self.0.owners().await
+            }
+
+            /// Whether the object still exists, as far as is known.
+            pub(crate) async fn live(&self) -> bool {
+                self.0.record.live
+            }
+
+            /// From when the object is known: the earliest effective time of its observations.
+            pub(crate) async fn first_seen_at(&self) -> $crate::graphql::scalar::DateTime {
+                $crate::graphql::scalar::DateTime(self.0.record.first_at)
+            }
+
+            /// When the object was last seen in any way. A live value, outside of the ledger.
+            pub(crate) async fn last_seen_at(&self) -> $crate::graphql::scalar::DateTime {
+                $crate::graphql::scalar::DateTime(self.0.record.last_seen_at)
+            }
+
+            /// When the object was closed; null while it lives.
+            pub(crate) async fn closed_at(&self) -> Option<$crate::graphql::scalar::DateTime> {
+                self.0.record.closed_at.map($crate::graphql::scalar::DateTime)
+            }
+
+            /// How the object was closed; null while it lives.
+            pub(crate) async fn closed_by(&self) -> Option<$crate::graphql::types::enums::ClosedBy> {
+                self.0.record.end.and_then($crate::graphql::types::enums::ClosedBy::of)
+            }
+
+            /// The whole object, as sent.
+            pub(crate) async fn raw(&self) -> Result<$crate::graphql::scalar::Json, $crate::graphql::error::ApiError> {
+                Ok($crate::graphql::scalar::Json(self.0.body().await?.value().clone()))
+            }
+
+            /// The digest of the content: of all but what moves without the object changing.
+            pub(crate) async fn digest(&self) -> $crate::graphql::scalar::Digest {
+                $crate::graphql::scalar::Digest(self.0.record.content.digest)
+            }
+
+            /// The digest of `spec`.
+            pub(crate) async fn spec_digest(&self) -> $crate::graphql::scalar::Digest {
+                $crate::graphql::scalar::Digest(self.0.record.content.spec_digest)
+            }
+
+            /// Where the object breaches its contract.
+            pub(crate) async fn warnings(&self) -> Vec<$crate::graphql::types::common::RecordWarning> {
+                self.0.warnings()
+            }
+
+            /// Who sent this content first.
+            pub(crate) async fn asserter(&self) -> &str {
+                &self.0.record.content.asserter
+            }
+
+            /// The findings open on this record, newest first.
+            pub(crate) async fn findings(
+                &self,
+                #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
+                #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
+                #[graphql(desc = "How many, from the end.")] last: Option<i32>,
+                #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
+            ) -> Result<
+                $crate::graphql::connection::Connection<$crate::graphql::types::finding::Finding>,
+                $crate::graphql::error::ApiError,
+            > {
+                self.0.findings($crate::graphql::connection::PageArgs::new(first, after, last, before)).await
+            }
+
+            /// The versions of this record, oldest first: the stretches of equal content.
+            pub(crate) async fn versions(
+                &self,
+                #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
+                #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
+                #[graphql(desc = "How many, from the end.")] last: Option<i32>,
+                #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
+            ) -> Result<
+                $crate::graphql::connection::Connection<$crate::graphql::types::version::RecordVersion>,
+                $crate::graphql::error::ApiError,
+            > {
+                self.0.versions($crate::graphql::connection::PageArgs::new(first, after, last, before)).await
+            }
+
+            $($own)*
+        }
+    };
+}
+pub(crate) use record_object;
+
+record_object! {
+    /// A record of a kind that has no type of its own.
+    KubernetesRecord {}
+}
+
+/// What every record has, whatever its kind.
+#[derive(Clone, Interface)]
+#[graphql(
+    field(name = "id", ty = "ID", desc = "The global id, for `node`."),
+    field(name = "source", ty = "&str", desc = "The source that the record comes from."),
+    field(name = "api_version", ty = "String", desc = "`apiVersion`, as sent."),
+    field(name = "kind", ty = "String", desc = "`kind`, as sent."),
+    field(
+        name = "canonical_kind",
+        ty = "&str",
+        desc = "The one name of the kind, whatever prefix, group or release it was sent under."
+    ),
+    field(name = "namespace", ty = "Option<&str>", desc = "The namespace; null for cluster-scoped objects."),
+    field(name = "name", ty = "&str", desc = "The name. Names are reused: only with the uid is it an identity."),
+    field(name = "uid", ty = "Option<&str>", desc = "The uid; null for what was sent without one."),
+    field(
+        name = "resource_version",
+        ty = "Option<&str>",
+        desc = "`metadata.resourceVersion`. No order: it restarts when a cluster is restored."
+    ),
+    field(name = "labels", ty = "Vec<KeyValue>", desc = "`metadata.labels`."),
+    field(name = "annotations", ty = "Vec<KeyValue>", desc = "`metadata.annotations`."),
+    field(name = "creation_timestamp", ty = "Option<DateTime>", desc = "`metadata.creationTimestamp`."),
+    field(name = "owners", ty = "Vec<RecordRef>", desc = "`metadata.ownerReferences`, resolved by uid."),
+    field(name = "live", ty = "bool", desc = "Whether the object still exists, as far as is known."),
+    field(
+        name = "first_seen_at",
+        ty = "DateTime",
+        desc = "From when the object is known: the earliest effective time of its observations."
+    ),
+    field(
+        name = "last_seen_at",
+        ty = "DateTime",
+        desc = "When the object was last seen in any way. A live value, outside of the ledger."
+    ),
+    field(name = "closed_at", ty = "Option<DateTime>", desc = "When the object was closed; null while it lives."),
+    field(name = "closed_by", ty = "Option<ClosedBy>", desc = "How the object was closed; null while it lives."),
+    field(name = "raw", ty = "Json", desc = "The whole object, as sent."),
+    field(
+        name = "digest",
+        ty = "Digest",
+        desc = "The digest of the content: of all but what moves without the object changing."
+    ),
+    field(name = "spec_digest", ty = "Digest", desc = "The digest of `spec`."),
+    field(name = "warnings", ty = "Vec<RecordWarning>", desc = "Where the object breaches its contract."),
+    field(name = "asserter", ty = "&str", desc = "Who sent this content first."),
+    field(
+        name = "findings",
+        ty = "Connection<Finding>",
+        desc = "The findings open on this record, newest first.",
+        arg(
+            name = "first",
+            ty = "Option<i32>",
+            desc = "How many, from the start; 20 unless said otherwise, 100 at most."
+        ),
+        arg(name = "after", ty = "Option<String>", desc = "The cursor that the page follows."),
+        arg(name = "last", ty = "Option<i32>", desc = "How many, from the end."),
+        arg(name = "before", ty = "Option<String>", desc = "The cursor that the page precedes.")
+    ),
+    field(
+        name = "versions",
+        ty = "Connection<RecordVersion>",
+        desc = "The versions of this record, oldest first: the stretches of equal content.",
+        arg(
+            name = "first",
+            ty = "Option<i32>",
+            desc = "How many, from the start; 20 unless said otherwise, 100 at most."
+        ),
+        arg(name = "after", ty = "Option<String>", desc = "The cursor that the page follows."),
+        arg(name = "last", ty = "Option<i32>", desc = "How many, from the end."),
+        arg(name = "before", ty = "Option<String>", desc = "The cursor that the page precedes.")
+    )
+)]
+pub enum Record {
+    /// A pack.
+    ClusterPack(ClusterPack),
+    /// An execution.
+    PackExecution(PackExecution),
+    /// A result.
+    PackOperationResult(PackOperationResult),
+    /// A receipt.
+    PackReceipt(PackReceipt),
+    /// Any other kind.
+    KubernetesRecord(KubernetesRecord),
+}
+
+impl Record {
+    /// The record in the type of its kind.
+    #[must_use]
+    pub fn of(recorded: Recorded) -> Self {
+        match recorded.record.key.kind.as_str() {
+            kind::PACK => ClusterPack(recorded).into(),
+            kind::EXECUTION => PackExecution(recorded).into(),
+            kind::RESULT => PackOperationResult(recorded).into(),
+            kind::RECEIPT => PackReceipt(recorded).into(),
+            _ => KubernetesRecord(recorded).into(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The view that every object of an answer holds: a tenant as of one commit, and the loaders that
+//! gather what sibling fields ask for into one read.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::dataloader::{DataLoader, Loader};
+
+use super::error::ApiError;
+use crate::service::query::{Body, Identity, Position, Question, Reference, Scope, SequenceName};
+use crate::storage::{Store, StoredEpoch, StoredFinding, StoredRecord};
+
+/// How long a loader gathers keys. Sibling fields ask within microseconds of each other.
+const GATHER: Duration = Duration::from_micros(200);
+
+/// A tenant as of one commit. Cheap to clone.
+#[derive(Clone)]
+pub struct View(Arc<Inner>);
+
+struct Inner {
+    scope: Scope,
+    load: DataLoader<Loads>,
+}
+
+/// What the loaders read from: one scope, so that their keys need not name it.
+pub struct Loads(Scope);
+
+/// A raw object, by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BodyKey(pub i64);
+/// A record, by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RecordKey(pub i64);
+/// A result's place in its sequence, by the result's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PositionKey(pub i64);
+/// The epochs of a sequence, by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EpochsKey(pub i64);
+/// A result of a source, by its identity as chains name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdentKey(pub i64, pub String);
+/// The findings on a subject of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FindingsKey(pub i64, pub String);
+/// The bytes of an item in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct QuarantineKey(pub i64);
+
+impl View {
+    /// A tenant as of its latest commit.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, ApiError> {
+        let scope = Scope::now(store, tenant).await?;
+        let load = DataLoader::new(Loads(scope.clone()), tokio::spawn).delay(GATHER);
+        Ok(Self(Arc::new(Inner { scope, load })))
+    }
+
+    /// What is asked as of the commit.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.0.scope
+    }
+
+    /// Loads one thing together with what its siblings ask for.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn load<K>(&self, key: K) -> Result<Option<<Loads as Loader<K>>::Value>, ApiError>
+    where
+        K: Send + Sync + Hash + Eq + Clone + 'static,
+        Loads: Loader<K, Error = ApiError>,
+    {
+        self.0.load.load_one(key).await
+    }
+
+    /// The raw object of a content.
+    ///
+    /// # Errors
+    /// If the store fails or has lost it.
+    pub async fn body(&self, row: i64) -> Result<Arc<Body>, ApiError> {
+        self.load(BodyKey(row)).await?.ok_or_else(|| {
+            tracing::error!(row, "a body is missing");
+            ApiError::internal()
+        })
+    }
+}
+
+impl Loader<BodyKey> for Loads {
+    type Value = Arc<Body>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[BodyKey]) -> Result<HashMap<BodyKey, Arc<Body>>, ApiError> {
+        let rows: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        Ok(self.0.bodies(&rows).await?.into_iter().map(|(row, body)| (BodyKey(row), body)).collect())
+    }
+}
+
+impl Loader<RecordKey> for Loads {
+    type Value = Arc<StoredRecord>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Arc<StoredRecord>>, ApiError> {
+        let rows: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let records = self.0.records_by_object(&rows).await?;
+        Ok(records.into_iter().map(|record| (RecordKey(record.object), Arc::new(record))).collect())
+    }
+}
+
+impl Loader<Identity> for Loads {
+    type Value = Arc<StoredRecord>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[Identity]) -> Result<HashMap<Identity, Arc<StoredRecord>>, ApiError> {
+        let records = self.0.find_records(keys).await?;
+        Ok(keys.iter().cloned().zip(records).filter_map(|(key, record)| Some((key, Arc::new(record?)))).collect())
+    }
+}
+
+impl Loader<Question> for Loads {
+    type Value = Arc<Reference>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[Question]) -> Result<HashMap<Question, Arc<Reference>>, ApiError> {
+        let answers = self.0.resolve(keys).await?;
+        Ok(keys.iter().cloned().zip(answers).filter_map(|(key, answer)| Some((key, Arc::new(answer?)))).collect())
+    }
+}
+
+impl Loader<PositionKey> for Loads {
+    type Value = Arc<Position>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[PositionKey]) -> Result<HashMap<PositionKey, Arc<Position>>, ApiError> {
+        let rows: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let positions = self.0.positions(&rows).await?;
+        Ok(positions.into_iter().map(|(row, position)| (PositionKey(row), Arc::new(position))).collect())
+    }
+}
+
+impl Loader<EpochsKey> for Loads {
+    type Value = Arc<[StoredEpoch]>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[EpochsKey]) -> Result<HashMap<EpochsKey, Arc<[StoredEpoch]>>, ApiError> {
+        let rows: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let epochs = self.0.list_epochs(&rows).await?;
+        Ok(epochs.into_iter().map(|(row, epochs)| (EpochsKey(row), epochs.into())).collect())
+    }
+}
+
+impl Loader<SequenceName> for Loads {
+    type Value = Arc<[StoredEpoch]>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[SequenceName]) -> Result<HashMap<SequenceName, Arc<[StoredEpoch]>>, ApiError> {
+        let epochs = self.0.find_epochs(keys).await?;
+        Ok(keys.iter().cloned().zip(epochs).map(|(key, epochs)| (key, epochs.into())).collect())
+    }
+}
+
+impl Loader<IdentKey> for Loads {
+    type Value = Arc<StoredRecord>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[IdentKey]) -> Result<HashMap<IdentKey, Arc<StoredRecord>>, ApiError> {
+        let asked: Vec<(i64, &str)> = keys.iter().map(|key| (key.0, key.1.as_str())).collect();
+        let found = self.0.results_by_ident(&asked).await?;
+        let found = keys.iter().cloned().zip(found);
+        Ok(found.filter_map(|(key, record)| Some((key, Arc::new(record?)))).collect())
+    }
+}
+
+impl Loader<FindingsKey> for Loads {
+    type Value = Arc<[StoredFinding]>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[FindingsKey]) -> Result<HashMap<FindingsKey, Arc<[StoredFinding]>>, ApiError> {
+        let mut subjects: Vec<&str> = keys.iter().map(|key| key.1.as_str()).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let mut found: HashMap<FindingsKey, Vec<StoredFinding>> = HashMap::new();
+        for finding in self.0.findings_by_subject(&subjects).await? {
+            let key = FindingsKey(finding.source, finding.subject.clone());
+            found.entry(key).or_default().push(finding);
+        }
+        Ok(found.into_iter().map(|(key, findings)| (key, findings.into())).collect())
+    }
+}
+
+impl Loader<QuarantineKey> for Loads {
+    type Value = Arc<str>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[QuarantineKey]) -> Result<HashMap<QuarantineKey, Arc<str>>, ApiError> {
+        let ids: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let bytes = self.0.quarantine_bytes(&ids).await?;
+        let text = |bytes: Vec<u8>| Arc::from(String::from_utf8_lossy(&bytes));
+        Ok(bytes.into_iter().map(|(id, bytes)| (QuarantineKey(id), text(bytes))).collect())
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading: use cases on one tenant as of one commit, so that one answer is one consistent view.
+
+mod body;
+mod chain;
+mod finding;
+mod pack;
+mod quarantine;
+mod record;
+mod reference;
+
+use std::sync::Arc;
+
+use crate::storage::{AsOf, Store, StoreError, StoredSource};
+
+pub use body::{Body, bounded, member_text};
+pub use chain::{ChainPick, Position, SequenceName};
+pub use finding::{FindingTarget, FindingsAsked};
+pub use record::{Identity, RecordsAsked, Which};
+pub use reference::{Question, Reference, Relation};
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tenant has several sources and none was named.
+    #[error("the tenant has several sources; name one")]
+    AmbiguousSource,
+}
+
+/// One tenant as of one commit of its ledger.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    as_of: AsOf,
+    tenant: Arc<str>,
+    sources: Arc<[StoredSource]>,
+}
+
+impl Scope {
+    /// The tenant as of its latest commit.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, QueryError> {
+        let as_of = store.as_of_now(&tenant).await?;
+        let sources = as_of.list_sources().await?.into();
+        Ok(Self { as_of, tenant, sources })
+    }
+
+    /// The tenant's name.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The commit that everything is read as of.
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        self.as_of.seq()
+    }
+
+    /// When that commit was made, microseconds; 0 before the first.
+    #[must_use]
+    pub fn committed_at(&self) -> i64 {
+        self.as_of.committed_at()
+    }
+
+    /// All sources, by name.
+    #[must_use]
+    pub fn sources(&self) -> &[StoredSource] {
+        &self.sources
+    }
+
+    /// A source by name.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&StoredSource> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// The name of a source.
+    #[must_use]
+    pub fn source_name(&self, id: i64) -> &str {
+        self.sources.iter().find(|source| source.id == id).map_or("", |source| &source.name)
+    }
+
+    /// The source that a look-up means: the one named, else the only one. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`QueryError::AmbiguousSource`] if none is named and there are several: a guess could show
+    /// another cluster's record.
+    pub fn pick_source(&self, name: Option<&str>) -> Result<Option<&StoredSource>, QueryError> {
+        match (name, self.sources.as_ref()) {
+            (Some(name), _) => Ok(self.source(name)),
+            (None, []) => Ok(None),
+            (None, [only]) => Ok(Some(only)),
+            (None, _) => Err(QueryError::AmbiguousSource),
+        }
+    }
+
+    /// The row that a filter on a source asks for: `None` for all sources, and a row that is nobody's
+    /// for a source that is not there.
+    fn filter_source(&self, name: Option<&str>) -> Option<i64> {
+        name.map(|name| self.source(name).map_or(-1, |source| source.id))
+    }
+}

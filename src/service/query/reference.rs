@@ -1,0 +1,222 @@
+//! What the references of records lead to: names resolve in time, by the rules of the domain.
+//!
+//! The rules read the world by name and note what is not loaded; that is fetched in bulk and the
+//! rules run again, so that a whole page of references costs a few statements.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::domain::facts::Detail;
+use crate::domain::history::Version;
+use crate::domain::identity::NaturalKey;
+use crate::domain::kind;
+use crate::domain::world::{Object, Reader, World, lookup_namespaces, pack_name, resolve_pack, result_facts};
+
+use super::{QueryError, Scope};
+
+/// The references that a record can make.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Relation {
+    /// A result's predecessor, as of one of its versions.
+    Previous {
+        /// The version.
+        version: i64,
+    },
+    /// A result's execution.
+    Execution,
+    /// The pack of an execution, receipt or instance; of a result that names none, that of its execution.
+    Pack,
+    /// The result that an execution reports.
+    Report,
+    /// The instance that a receipt is of.
+    Instance,
+    /// An owner, as `ownerReferences` name it.
+    Owner {
+        /// Its canonical kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+}
+
+/// Asks for one reference of one record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// The record's source.
+    pub source: i64,
+    /// Its natural key.
+    pub key: NaturalKey,
+    /// Its row.
+    pub object: i64,
+    /// Which reference.
+    pub relation: Relation,
+}
+
+/// A reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The canonical kind of the target.
+    pub kind: String,
+    /// Where the target is, or would be looked for first.
+    pub namespace: String,
+    /// The target's name.
+    pub name: String,
+    /// The target's uid: the one found, else the one declared.
+    pub uid: Option<String>,
+    /// The version that the reference names.
+    pub version: Option<String>,
+    /// The target's row; `None` while it was never seen.
+    pub target: Option<i64>,
+}
+
+impl Reference {
+    fn new(kind: &str, referrer: &Object, name: &str, found: Option<&Object>) -> Self {
+        let namespace = found.map_or(&referrer.key.namespace, |found| &found.key.namespace);
+        Self {
+            kind: kind.to_owned(),
+            namespace: namespace.clone(),
+            name: name.to_owned(),
+            uid: found.and_then(|found| found.uid.clone()),
+            version: None,
+            target: found.map(|found| found.id),
+        }
+    }
+}
+
+impl Scope {
+    /// The references asked for, in their order; `None` where the record makes none.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn resolve(&self, asked: &[Question]) -> Result<Vec<Option<Reference>>, QueryError> {
+        let mut worlds: HashMap<i64, World> = HashMap::new();
+        loop {
+            let mut missing: BTreeSet<(i64, NaturalKey)> = BTreeSet::new();
+            let mut answers = Vec::with_capacity(asked.len());
+            for question in asked {
+                let reader = Reader::new(worlds.entry(question.source).or_default());
+                answers.push(answer(&reader, question));
+                missing.extend(reader.finish().missing.into_iter().map(|key| (question.source, key)));
+            }
+            if missing.is_empty() {
+                return Ok(answers);
+            }
+            self.load(&mut worlds, missing).await?;
+        }
+    }
+
+    async fn load(
+        &self,
+        worlds: &mut HashMap<i64, World>,
+        missing: BTreeSet<(i64, NaturalKey)>,
+    ) -> Result<(), QueryError> {
+        let missing: Vec<(i64, NaturalKey)> = missing.into_iter().collect();
+        let nodes = self.as_of.find_nodes(&missing).await?;
+        let mut by_source: HashMap<i64, Vec<i64>> = HashMap::new();
+        for (i, node) in nodes {
+            by_source.entry(missing[i].0).or_default().push(node);
+        }
+        let mut groups = HashMap::new();
+        // One statement a source: natural keys repeat across sources.
+        for (source, nodes) in by_source {
+            groups.insert(source, self.as_of.list_groups(&nodes).await?);
+        }
+        for (source, key) in missing {
+            let objects = groups.get_mut(&source).and_then(|groups| groups.remove(&key)).unwrap_or_default();
+            worlds.entry(source).or_default().put_group(key, objects);
+        }
+        Ok(())
+    }
+}
+
+fn answer(reader: &Reader, question: &Question) -> Option<Reference> {
+    let object = reader.group(&question.key).iter().find(|object| object.id == question.object)?;
+    match &question.relation {
+        Relation::Previous { version } => previous(reader, object, *version),
+        Relation::Execution => execution(reader, object),
+        Relation::Pack => pack(reader, object),
+        Relation::Report => report(reader, object),
+        Relation::Instance => instance(reader, object),
+        Relation::Owner { kind, name, uid } => Some(owner(reader, object, kind, name, uid)),
+    }
+}
+
+fn previous(reader: &Reader, object: &Object, version: i64) -> Option<Reference> {
+    let versions = &object.history.versions;
+    let facts = result_facts(versions.get(usize::try_from(version).ok()?)?)?;
+    let name = facts.previous.as_deref()?;
+    let brought = versions.iter().position(|v| result_facts(v).is_some_and(|f| f.revision == facts.revision))?;
+    let at = if brought == 0 { object.birth() } else { versions[brought].from };
+    let namespace = std::slice::from_ref(&object.key.namespace);
+    let found = reader.resolve(kind::RESULT, namespace, name, at);
+    Some(Reference::new(kind::RESULT, object, name, found))
+}
+
+fn execution(reader: &Reader, object: &Object) -> Option<Reference> {
+    if let Some(owner) = object.history.owner() {
+        return Some(self::owner(reader, object, kind::EXECUTION, &owner.name, &owner.uid));
+    }
+    let (name, is_named) = object.sequence_name();
+    if !is_named {
+        return None;
+    }
+    let found = reader.resolve(kind::EXECUTION, &lookup_namespaces(object), name, object.birth());
+    Some(Reference::new(kind::EXECUTION, object, name, found))
+}
+
+fn pack(reader: &Reader, object: &Object) -> Option<Reference> {
+    if let Some(name) = pack_name(object.latest()) {
+        let version = match &object.latest().content.facts.detail {
+            Detail::Execution(facts) => facts.pack.version.clone(),
+            Detail::Receipt(facts) => facts.pack.version.clone(),
+            Detail::Instance(facts) => facts.pack.version.clone(),
+            _ => None,
+        };
+        let found = resolve_pack(reader, object);
+        return Some(Reference { version, ..Reference::new(kind::PACK, object, name, found) });
+    }
+    object.result()?;
+    // A result of an early failure names no pack, but its execution does.
+    let execution = execution(reader, object)?;
+    let key = NaturalKey::new(kind::EXECUTION, &execution.namespace, &execution.name);
+    let execution = reader.group(&key).iter().find(|found| Some(found.id) == execution.target)?;
+    pack(reader, execution)
+}
+
+fn report(reader: &Reader, object: &Object) -> Option<Reference> {
+    let name_of = |version: &Version| match &version.content.facts.detail {
+        Detail::Execution(facts) => facts.result.clone(),
+        _ => None,
+    };
+    let name = name_of(object.latest())?;
+    let at = object.status_reference_at(name_of);
+    let namespace = std::slice::from_ref(&object.key.namespace);
+    let is_own = |result: &Object| result.history.owner().map(|owner| &owner.uid) == object.uid.as_ref();
+    let found = reader
+        .resolve_where(kind::RESULT, namespace, &name, at, is_own)
+        .or_else(|| reader.resolve(kind::RESULT, namespace, &name, at));
+    Some(Reference::new(kind::RESULT, object, &name, found))
+}
+
+fn instance(reader: &Reader, object: &Object) -> Option<Reference> {
+    let declared = |version: &Version| match &version.content.facts.detail {
+        Detail::Receipt(facts) => facts.instance.clone(),
+        _ => None,
+    };
+    let is_declared = declared(object.latest()).is_some();
+    // The published contract has no such field; its writer names the receipt after the instance.
+    let name_of = |version: &Version| declared(version).unwrap_or_else(|| object.key.name.clone());
+    let name = name_of(object.latest());
+    let at = object.spec_reference_at(name_of);
+    let found = reader.resolve(kind::INSTANCE, &lookup_namespaces(object), &name, at);
+    (is_declared || found.is_some()).then(|| Reference::new(kind::INSTANCE, object, &name, found))
+}
+
+fn owner(reader: &Reader, object: &Object, kind: &str, name: &str, uid: &str) -> Reference {
+    let is_it = |found: &&Object| found.uid.as_deref() == Some(uid);
+    let found = [object.key.namespace.as_str(), ""]
+        .iter()
+        .find_map(|namespace| reader.group(&NaturalKey::new(kind, namespace, name)).iter().find(is_it));
+    Reference { uid: Some(uid.to_owned()), ..Reference::new(kind, object, name, found) }
+}

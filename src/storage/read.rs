@@ -1,0 +1,1072 @@
+//! The reading side: one tenant as of one commit of its ledger, so that all that is read through one
+//! [`AsOf`] is one consistent view, whatever is written meanwhile.
+//!
+//! Lists are read in pages, everything else in batches: never a statement for each row.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+
+use super::Store;
+use super::driver::{Arg, Pool, Row, json};
+use super::error::StoreError;
+use super::page::{Page, Rows};
+use super::sql::{self, Statement};
+use super::write::{parse_end, read_digest};
+use crate::domain::digest::Digest;
+use crate::domain::facts::Facts;
+use crate::domain::history::{Content, End, History, Version};
+use crate::domain::identity::NaturalKey;
+use crate::domain::sequence::{ChainStatus, Fork, Gap, RowRef};
+use crate::domain::world::Object;
+
+/// The largest body that is unpacked, in bytes: beyond it a stored body is damaged, since records end
+/// far below.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// A tenant as of a commit. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AsOf {
+    pool: Pool,
+    tenant: i64,
+    seq: i64,
+    committed_at: i64,
+}
+
+/// A source.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StoredSource {
+    /// Its row.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its incarnation; empty where none is known.
+    pub incarnation: String,
+    /// When its first record came, microseconds.
+    pub created_at: i64,
+}
+
+/// What an object said in one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredContent {
+    /// The version's place in the object's history, from 0.
+    pub n: i64,
+    /// SHA-256 of the content.
+    pub digest: Digest,
+    /// SHA-256 of its `spec`.
+    pub spec_digest: Digest,
+    /// What the rules need of it.
+    pub facts: Facts,
+    /// The contract's breaches, as JSON.
+    pub warnings: Option<String>,
+    /// The row of the raw object.
+    pub body: i64,
+    /// `metadata.resourceVersion`.
+    pub resource_version: Option<String>,
+    /// Who sent it.
+    pub asserter: String,
+}
+
+/// An object's latest state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Its row.
+    pub object: i64,
+    /// Its source's row.
+    pub source: i64,
+    /// Its natural key's row.
+    pub node: i64,
+    /// Hash of its natural identity.
+    pub key_hash: i64,
+    /// Its natural key.
+    pub key: NaturalKey,
+    /// Its uid.
+    pub uid: Option<String>,
+    /// The cluster that it acts on; empty for none.
+    pub cluster: String,
+    /// Its birth, microseconds.
+    pub born_at: i64,
+    /// Its first observation, microseconds.
+    pub first_at: i64,
+    /// Its closing, microseconds.
+    pub closed_at: Option<i64>,
+    /// How it was closed.
+    pub end: Option<End>,
+    /// It still exists, as far as is known.
+    pub live: bool,
+    /// How many versions it has.
+    pub versions: i64,
+    /// When it was last seen in any way, microseconds: a live value, outside of the ledger.
+    pub last_seen_at: i64,
+    /// The volatile fields of the latest heartbeat, as JSON: likewise.
+    pub heartbeat: Option<String>,
+    /// Its latest content, or that of the version asked for.
+    pub content: StoredContent,
+}
+
+/// One version of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVersion {
+    /// The object's row.
+    pub object: i64,
+    /// From when, microseconds.
+    pub from_at: i64,
+    /// Until when, microseconds; `None` while it is open.
+    pub to_at: Option<i64>,
+    /// How it ended.
+    pub end: Option<End>,
+    /// What it said.
+    pub content: StoredContent,
+}
+
+/// A sequence's key.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StoredSequence {
+    /// Its row.
+    pub id: i64,
+    /// Its source's row.
+    #[sqlx(rename = "source_id")]
+    pub source: i64,
+    /// Its namespace.
+    pub namespace: String,
+    /// The execution's name.
+    pub name: String,
+}
+
+/// One epoch of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEpoch {
+    /// The sequence.
+    pub sequence: StoredSequence,
+    /// Its identity.
+    pub uid: String,
+    /// Its rank, from 1.
+    pub rank: i64,
+    /// The worst that holds.
+    pub status: ChainStatus,
+    /// The earliest birth in it, microseconds.
+    pub born_at: i64,
+    /// How many rows it has.
+    pub revisions: i64,
+    /// The row of the head.
+    pub head: i64,
+    /// The head's revision.
+    pub head_revision: i64,
+    /// The row of the active result.
+    pub active: Option<i64>,
+    /// Gaps, forks and broken links.
+    pub detail: EpochDetail,
+}
+
+/// What is wrong with an epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct EpochDetail {
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+    /// Where it forks.
+    pub forks: Vec<Fork>,
+    /// Rows whose reference cannot be true.
+    pub broken: Vec<RowRef>,
+}
+
+/// One row of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StoredRevision {
+    /// The sequence's row.
+    #[sqlx(rename = "sequence_id")]
+    pub sequence: i64,
+    /// The epoch.
+    pub epoch_uid: String,
+    /// The revision.
+    pub revision: i64,
+    /// First effective time of the result, microseconds.
+    pub first_at: i64,
+    /// Hash of the result's natural identity.
+    pub key_hash: i64,
+    /// The result's row.
+    #[sqlx(rename = "object_id")]
+    pub object: i64,
+    /// The version that gives the content.
+    #[sqlx(rename = "version_n")]
+    pub version: i64,
+    /// 1 while the result is live.
+    pub live: i64,
+    /// 1 if it is labelled as superseded.
+    pub superseded: i64,
+}
+
+/// An open finding.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StoredFinding {
+    /// Hash of code and subject.
+    pub id: i64,
+    /// Its source's row.
+    #[sqlx(rename = "source_id")]
+    pub source: i64,
+    /// Its code.
+    pub code: String,
+    /// Its severity.
+    pub severity: String,
+    /// What it is about.
+    pub subject: String,
+    /// What it was derived from, as JSON.
+    pub detail: String,
+    /// The commit that raised it.
+    pub from_seq: i64,
+    /// When that was, microseconds.
+    pub committed_at: i64,
+    /// The namespace of the record or sequence that derives it.
+    pub unit_namespace: String,
+    /// Its name.
+    pub unit_name: String,
+}
+
+/// An item in quarantine, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StoredQuarantine {
+    /// Hash of source and bytes.
+    pub id: i64,
+    /// Its source's row.
+    #[sqlx(rename = "source_id")]
+    pub source: i64,
+    /// The commit that put it there.
+    pub from_seq: i64,
+    /// SHA-256 of its bytes.
+    #[sqlx(try_from = "Vec<u8>")]
+    pub digest: Digest,
+    /// The stable code of the reason.
+    pub code: String,
+    /// Where in the item.
+    pub path: String,
+    /// The reason.
+    pub message: String,
+    /// Who sent it.
+    pub principal: String,
+    /// When, microseconds.
+    pub received_at: i64,
+    /// 1 if it was sent in strict mode.
+    pub strict: i64,
+    /// Its size in bytes.
+    pub size: i64,
+}
+
+impl TryFrom<Vec<u8>> for Digest {
+    type Error = StoreError;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, StoreError> {
+        read_digest(&bytes)
+    }
+}
+
+/// What narrows a list of records; `None` everywhere is all of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordFilter {
+    /// The source's row.
+    pub source: Option<i64>,
+    /// The cluster that they act on.
+    pub cluster: Option<String>,
+    /// The pack that they are about.
+    pub pack: Option<String>,
+    /// A result's status.
+    pub status: Option<String>,
+    /// Whether they still exist.
+    pub live: Option<bool>,
+    /// Their namespace.
+    pub namespace: Option<String>,
+}
+
+/// What narrows a list of sequences.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SequenceFilter {
+    /// The source's row.
+    pub source: Option<i64>,
+    /// The namespace.
+    pub namespace: Option<String>,
+    /// The execution's name.
+    pub name: Option<String>,
+    /// The status of any of their epochs.
+    pub status: Option<ChainStatus>,
+}
+
+/// What narrows a list of findings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FindingFilter {
+    /// The code.
+    pub code: Option<String>,
+    /// The severity.
+    pub severity: Option<String>,
+    /// The source's row.
+    pub source: Option<i64>,
+}
+
+/// What narrows a list of items in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QuarantineFilter {
+    /// The source's row.
+    pub source: Option<i64>,
+    /// The code of the reason.
+    pub code: Option<String>,
+}
+
+/// The place of a record in a list: birth and hash of its natural identity.
+pub type RecordPlace = (i64, i64);
+/// The place of a sequence in a list: source, namespace, name.
+pub type SequencePlace = (i64, String, String);
+/// The place of a row in its chain: revision, first effective time, hash of its natural identity.
+pub type RevisionPlace = (i64, i64, i64);
+/// The place of a finding or an item in quarantine: the commit that raised it, and its hash.
+pub type EntryPlace = (i64, i64);
+
+#[derive(FromRow)]
+struct HeadRow {
+    id: i64,
+    seq: i64,
+    committed_at: i64,
+}
+
+#[derive(FromRow)]
+struct Pair(i64, i64);
+
+#[derive(FromRow)]
+struct Count(i64);
+
+#[derive(FromRow)]
+struct BodyRow {
+    id: i64,
+    location: String,
+    bytes: Option<Vec<u8>>,
+}
+
+#[derive(FromRow)]
+struct BytesRow {
+    id: i64,
+    bytes: Vec<u8>,
+}
+
+#[derive(FromRow)]
+struct RecordRow {
+    object_id: i64,
+    source_id: i64,
+    node_id: i64,
+    key_hash: i64,
+    kind: String,
+    namespace: String,
+    name: String,
+    cluster: String,
+    born_at: i64,
+    first_at: i64,
+    closed_at: Option<i64>,
+    end_kind: Option<String>,
+    live: i64,
+    versions: i64,
+    uid: String,
+    last_seen_at: i64,
+    heartbeat: Option<String>,
+    residence: String,
+    #[sqlx(flatten)]
+    content: ContentRow,
+}
+
+#[derive(FromRow)]
+struct VersionRow {
+    object_id: i64,
+    n: i64,
+    from_at: i64,
+    to_at: Option<i64>,
+    end_kind: Option<String>,
+    #[sqlx(flatten)]
+    content: ContentRow,
+}
+
+#[derive(FromRow)]
+struct ContentRow {
+    digest: Vec<u8>,
+    spec_digest: Vec<u8>,
+    facts: String,
+    warnings: Option<String>,
+    body_id: i64,
+    resource_version: Option<String>,
+    asserter: String,
+}
+
+#[derive(FromRow)]
+struct GroupRow {
+    kind: String,
+    cluster: String,
+    namespace: String,
+    name: String,
+    uid: String,
+    object_id: i64,
+    from_at: i64,
+    to_at: Option<i64>,
+    end_kind: Option<String>,
+    observation_id: i64,
+    digest: Vec<u8>,
+    spec_digest: Vec<u8>,
+    facts: String,
+}
+
+#[derive(FromRow)]
+struct EpochRow {
+    sequence_id: i64,
+    source_id: i64,
+    namespace: String,
+    name: String,
+    uid: String,
+    position: i64,
+    status: String,
+    born_at: i64,
+    revisions: i64,
+    head_id: i64,
+    head_revision: i64,
+    active_id: Option<i64>,
+    detail: String,
+}
+
+/// A name within a source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
+pub struct SourceName {
+    /// The source's row.
+    pub source_id: i64,
+    /// The name.
+    pub name: String,
+}
+
+/// A namespace and name within a source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
+pub struct SourcePlace {
+    /// The source's row.
+    pub source_id: i64,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+/// The packs and executions whose results are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct PackResults {
+    /// The cluster.
+    pub cluster: String,
+    /// The packs.
+    pub packs: Vec<SourceName>,
+    /// The executions: their results carry no pack where they failed early.
+    pub executions: Vec<SourcePlace>,
+}
+
+impl Store {
+    /// A tenant as of its latest commit. An unknown tenant is an empty one.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn as_of_now(&self, tenant: &str) -> Result<AsOf, StoreError> {
+        let head = self.pool.row(&sql::HEAD_OF_TENANT, &[tenant.into()]).await?;
+        // No row has the tenant 0.
+        let HeadRow { id, seq, committed_at } = head.unwrap_or(HeadRow { id: 0, seq: 0, committed_at: 0 });
+        Ok(AsOf { pool: self.pool.clone(), tenant: id, seq, committed_at })
+    }
+}
+
+impl AsOf {
+    /// The commit.
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// When it was made, microseconds; 0 before the first.
+    #[must_use]
+    pub fn committed_at(&self) -> i64 {
+        self.committed_at
+    }
+
+    async fn batch<T: Row>(&self, statement: &'static Statement, list: &impl Serialize) -> Result<Vec<T>, StoreError> {
+        self.pool.rows(statement, &[self.tenant.into(), json(list), self.seq.into()]).await
+    }
+
+    async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
+        Ok(self.pool.row(statement, args).await?.map_or(0, |Count(count)| count))
+    }
+
+    /// All sources, by name.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_sources(&self) -> Result<Vec<StoredSource>, StoreError> {
+        self.pool.rows(&sql::SOURCES, &[self.tenant.into(), self.seq.into()]).await
+    }
+
+    /// The nodes of keys within sources, by their place in `keys`; keys that have none are left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_nodes(&self, keys: &[(i64, NaturalKey)]) -> Result<HashMap<usize, i64>, StoreError> {
+        #[derive(Serialize)]
+        struct Key<'a> {
+            i: usize,
+            source_id: i64,
+            kind: &'a str,
+            cluster: &'a str,
+            namespace: &'a str,
+            name: &'a str,
+        }
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<Key> = keys
+            .iter()
+            .enumerate()
+            .map(|(i, (source_id, key))| Key {
+                i,
+                source_id: *source_id,
+                kind: &key.kind,
+                cluster: &key.cluster,
+                namespace: &key.namespace,
+                name: &key.name,
+            })
+            .collect();
+        let found: Vec<Pair> = self.pool.rows(&sql::NODES_LOOKUP, &[self.tenant.into(), json(&rows)]).await?;
+        found
+            .into_iter()
+            .map(|Pair(i, id)| Ok((usize::try_from(i).map_err(|_| StoreError::Corrupt("index".to_owned()))?, id)))
+            .collect()
+    }
+
+    /// The objects of nodes with their whole histories, by natural key.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_groups(&self, nodes: &[i64]) -> Result<HashMap<NaturalKey, Vec<Object>>, StoreError> {
+        let mut groups: HashMap<NaturalKey, Vec<Object>> = HashMap::new();
+        if nodes.is_empty() {
+            return Ok(groups);
+        }
+        let rows: Vec<GroupRow> = self.batch(&sql::GROUPS_OF_NODES, &nodes).await?;
+        for row in rows {
+            let version = Version {
+                from: row.from_at,
+                to: row.to_at,
+                end: row.end_kind.as_deref().map(parse_end).transpose()?,
+                content: Arc::new(Content {
+                    digest: read_digest(&row.digest)?,
+                    spec: read_digest(&row.spec_digest)?,
+                    facts: read_facts(&row.facts)?,
+                }),
+                observation: row.observation_id,
+            };
+            let key = NaturalKey { kind: row.kind, cluster: row.cluster, namespace: row.namespace, name: row.name };
+            let objects = groups.entry(key.clone()).or_default();
+            match objects.last_mut().filter(|object| object.id == row.object_id) {
+                Some(object) => object.history.versions.push(version),
+                None => objects.push(Object {
+                    id: row.object_id,
+                    key,
+                    uid: some_text(row.uid),
+                    history: History { versions: vec![version] },
+                }),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Records by row; those that do not exist (any longer) are left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn records_by_object(&self, objects: &[i64]) -> Result<Vec<StoredRecord>, StoreError> {
+        self.records(&sql::RECORDS_BY_OBJECT, objects).await
+    }
+
+    /// All records of natural keys.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn records_by_node(&self, nodes: &[i64]) -> Result<Vec<StoredRecord>, StoreError> {
+        self.records(&sql::RECORDS_BY_NODE, nodes).await
+    }
+
+    async fn records(&self, statement: &'static Statement, ids: &[i64]) -> Result<Vec<StoredRecord>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<RecordRow> = self.batch(statement, &ids).await?;
+        rows.into_iter().map(record).collect()
+    }
+
+    /// The records with uids, of whatever source.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn records_by_uid(&self, uids: &[&str]) -> Result<Vec<StoredRecord>, StoreError> {
+        #[derive(Serialize)]
+        struct Uid<'a> {
+            uid: &'a str,
+        }
+        if uids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let uids: Vec<Uid> = uids.iter().map(|uid| Uid { uid }).collect();
+        let rows: Vec<RecordRow> = self.batch(&sql::RECORDS_BY_UID, &uids).await?;
+        rows.into_iter().map(record).collect()
+    }
+
+    /// Records of a kind, newest birth first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_records(
+        &self,
+        kind: &str,
+        filter: &RecordFilter,
+        page: &Page<RecordPlace>,
+    ) -> Result<Rows<StoredRecord>, StoreError> {
+        let (born_at, key_hash) = descending(page);
+        let args = [
+            self.tenant.into(),
+            kind.into(),
+            self.seq.into(),
+            born_at.into(),
+            key_hash.into(),
+            or_zero(filter.source),
+            or_empty(filter.cluster.as_deref()),
+            or_empty(filter.pack.as_deref()),
+            or_empty(filter.status.as_deref()),
+            Arg::Int(filter.live.map_or(-1, i64::from)),
+            or_empty(filter.namespace.as_deref()),
+            page.fetch().into(),
+        ];
+        let statement = match (filter.cluster.is_some(), page.backward) {
+            (false, false) => &sql::RECORDS_PAGE,
+            (false, true) => &sql::RECORDS_PAGE_BACK,
+            (true, false) => &sql::RECORDS_OF_CLUSTER_PAGE,
+            (true, true) => &sql::RECORDS_OF_CLUSTER_PAGE_BACK,
+        };
+        let rows: Vec<RecordRow> = self.pool.rows(statement, &args).await?;
+        Ok(page.rows(rows.into_iter().map(record).collect::<Result<_, _>>()?))
+    }
+
+    /// How many records [`Self::list_records`] has.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_records(&self, kind: &str, filter: &RecordFilter) -> Result<i64, StoreError> {
+        let args = [
+            self.tenant.into(),
+            kind.into(),
+            self.seq.into(),
+            or_zero(filter.source),
+            or_empty(filter.cluster.as_deref()),
+            or_empty(filter.pack.as_deref()),
+            or_empty(filter.status.as_deref()),
+            Arg::Int(filter.live.map_or(-1, i64::from)),
+            or_empty(filter.namespace.as_deref()),
+        ];
+        self.count(&sql::RECORDS_COUNT, &args).await
+    }
+
+    /// The packs of a base pack.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn packs_of_base(&self, base: &str) -> Result<Vec<SourceName>, StoreError> {
+        self.pool.rows(&sql::PACKS_OF_BASE, &[self.tenant.into(), self.seq.into(), base.into()]).await
+    }
+
+    /// The executions of packs on a cluster.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn executions_of_packs(
+        &self,
+        cluster: &str,
+        packs: &[SourceName],
+    ) -> Result<Vec<SourcePlace>, StoreError> {
+        if packs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = [self.tenant.into(), self.seq.into(), cluster.into(), json(&packs)];
+        self.pool.rows(&sql::EXECUTIONS_OF_PACKS, &args).await
+    }
+
+    /// The results of packs and executions on a cluster, newest birth first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_pack_results(
+        &self,
+        asked: &PackResults,
+        page: &Page<RecordPlace>,
+    ) -> Result<Rows<StoredRecord>, StoreError> {
+        let statement = if page.backward { &sql::PACK_RESULTS_PAGE_BACK } else { &sql::PACK_RESULTS_PAGE };
+        let rows: Vec<RecordRow> = self.pool.rows(statement, &self.pack_results_args(asked, page)).await?;
+        Ok(page.rows(rows.into_iter().map(record).collect::<Result<_, _>>()?))
+    }
+
+    /// How many results [`Self::list_pack_results`] has.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_pack_results(&self, asked: &PackResults) -> Result<i64, StoreError> {
+        self.count(&sql::PACK_RESULTS_COUNT, &self.pack_results_args(asked, &Page::first(1))).await
+    }
+
+    fn pack_results_args(&self, asked: &PackResults, page: &Page<RecordPlace>) -> [Arg; 8] {
+        let (born_at, key_hash) = descending(page);
+        [
+            self.tenant.into(),
+            self.seq.into(),
+            asked.cluster.as_str().into(),
+            born_at.into(),
+            key_hash.into(),
+            page.fetch().into(),
+            json(&asked.packs),
+            json(&asked.executions),
+        ]
+    }
+
+    /// The versions of an object, oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_versions(&self, object: i64, page: &Page<i64>) -> Result<Rows<StoredVersion>, StoreError> {
+        let from = page.from.unwrap_or(if page.backward { i64::MAX } else { -1 });
+        let args = [self.tenant.into(), object.into(), self.seq.into(), from.into(), page.fetch().into()];
+        let statement = if page.backward { &sql::VERSIONS_PAGE_BACK } else { &sql::VERSIONS_PAGE };
+        let rows: Vec<VersionRow> = self.pool.rows(statement, &args).await?;
+        Ok(page.rows(rows.into_iter().map(version).collect::<Result<_, _>>()?))
+    }
+
+    /// Versions by object and number.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn versions_by_n(&self, asked: &[(i64, i64)]) -> Result<Vec<StoredVersion>, StoreError> {
+        #[derive(Serialize)]
+        struct Key {
+            object_id: i64,
+            n: i64,
+        }
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<Key> = asked.iter().map(|(object_id, n)| Key { object_id: *object_id, n: *n }).collect();
+        let rows: Vec<VersionRow> = self.batch(&sql::VERSIONS_BY_N, &keys).await?;
+        rows.into_iter().map(version).collect()
+    }
+
+    /// Raw objects, by row.
+    ///
+    /// # Errors
+    /// If the database fails, or a body does not unpack.
+    pub async fn bodies(&self, ids: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<BodyRow> = self.pool.rows(&sql::BODIES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
+        rows.into_iter()
+            .map(|row| {
+                let corrupt = |what: &str| StoreError::Corrupt(format!("body {}: {what}", row.id));
+                let bytes = row.bytes.as_deref().filter(|_| row.location == "inline");
+                let bytes = bytes.ok_or_else(|| corrupt("it is not inline"))?;
+                let whole = zstd::bulk::decompress(bytes, MAX_BODY).map_err(|_| corrupt("it does not unpack"))?;
+                Ok((row.id, whole))
+            })
+            .collect()
+    }
+
+    /// Sequences by source, namespace and name.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_sequences(
+        &self,
+        filter: &SequenceFilter,
+        page: &Page<SequencePlace>,
+    ) -> Result<Rows<StoredSequence>, StoreError> {
+        let first = if page.backward { i64::MAX } else { 0 };
+        let (source, namespace, name) = page.from.clone().unwrap_or((first, String::new(), String::new()));
+        let args = [
+            self.tenant.into(),
+            self.seq.into(),
+            source.into(),
+            namespace.into(),
+            name.into(),
+            page.fetch().into(),
+            or_zero(filter.source),
+            or_empty(filter.namespace.as_deref()),
+            or_empty(filter.name.as_deref()),
+            status_arg(filter.status),
+        ];
+        let statement = if page.backward { &sql::SEQUENCES_PAGE_BACK } else { &sql::SEQUENCES_PAGE };
+        Ok(page.rows(self.pool.rows(statement, &args).await?))
+    }
+
+    /// How many sequences [`Self::list_sequences`] has.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_sequences(&self, filter: &SequenceFilter) -> Result<i64, StoreError> {
+        let args = [
+            self.tenant.into(),
+            self.seq.into(),
+            or_zero(filter.source),
+            or_empty(filter.namespace.as_deref()),
+            or_empty(filter.name.as_deref()),
+            status_arg(filter.status),
+        ];
+        self.count(&sql::SEQUENCES_COUNT, &args).await
+    }
+
+    /// The epochs of sequences, by sequence and rank.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_epochs(&self, sequences: &[i64]) -> Result<Vec<StoredEpoch>, StoreError> {
+        if sequences.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<EpochRow> = self.batch(&sql::EPOCHS_OF, &sequences).await?;
+        rows.into_iter().map(epoch).collect()
+    }
+
+    /// The rows of an epoch in the order of the chain.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_revisions(
+        &self,
+        sequence: i64,
+        epoch_uid: &str,
+        page: &Page<RevisionPlace>,
+    ) -> Result<Rows<StoredRevision>, StoreError> {
+        let end = if page.backward { i64::MAX } else { i64::MIN };
+        let (revision, first_at, key_hash) = page.from.unwrap_or((end, end, end));
+        let args = [
+            self.tenant.into(),
+            sequence.into(),
+            epoch_uid.into(),
+            self.seq.into(),
+            revision.into(),
+            first_at.into(),
+            key_hash.into(),
+            page.fetch().into(),
+        ];
+        let statement = if page.backward { &sql::REVISIONS_PAGE_BACK } else { &sql::REVISIONS_PAGE };
+        Ok(page.rows(self.pool.rows(statement, &args).await?))
+    }
+
+    /// The rows of results in their chains.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn revisions_of_objects(&self, objects: &[i64]) -> Result<Vec<StoredRevision>, StoreError> {
+        if objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.batch(&sql::REVISIONS_OF_OBJECTS, &objects).await
+    }
+
+    /// The findings open on subjects, newest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn findings_by_subject(&self, subjects: &[&str]) -> Result<Vec<StoredFinding>, StoreError> {
+        #[derive(Serialize)]
+        struct Subject<'a> {
+            subject: &'a str,
+        }
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<Subject> = subjects.iter().map(|subject| Subject { subject }).collect();
+        self.batch(&sql::FINDINGS_BY_SUBJECT, &rows).await
+    }
+
+    /// The open findings, newest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_findings(
+        &self,
+        filter: &FindingFilter,
+        page: &Page<EntryPlace>,
+    ) -> Result<Rows<StoredFinding>, StoreError> {
+        let (from_seq, id) = descending(page);
+        let args = [
+            self.tenant.into(),
+            self.seq.into(),
+            from_seq.into(),
+            id.into(),
+            page.fetch().into(),
+            or_empty(filter.code.as_deref()),
+            or_empty(filter.severity.as_deref()),
+            or_zero(filter.source),
+        ];
+        let statement = if page.backward { &sql::FINDINGS_PAGE_BACK } else { &sql::FINDINGS_PAGE };
+        Ok(page.rows(self.pool.rows(statement, &args).await?))
+    }
+
+    /// How many findings [`Self::list_findings`] has.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_findings(&self, filter: &FindingFilter) -> Result<i64, StoreError> {
+        let args = [
+            self.tenant.into(),
+            self.seq.into(),
+            or_empty(filter.code.as_deref()),
+            or_empty(filter.severity.as_deref()),
+            or_zero(filter.source),
+        ];
+        self.count(&sql::FINDINGS_COUNT, &args).await
+    }
+
+    /// The items in quarantine, newest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_quarantine(
+        &self,
+        filter: &QuarantineFilter,
+        page: &Page<EntryPlace>,
+    ) -> Result<Rows<StoredQuarantine>, StoreError> {
+        let (from_seq, id) = descending(page);
+        let args = [
+            self.tenant.into(),
+            self.seq.into(),
+            from_seq.into(),
+            id.into(),
+            page.fetch().into(),
+            or_zero(filter.source),
+            or_empty(filter.code.as_deref()),
+        ];
+        let statement = if page.backward { &sql::QUARANTINE_PAGE_BACK } else { &sql::QUARANTINE_PAGE };
+        Ok(page.rows(self.pool.rows(statement, &args).await?))
+    }
+
+    /// How many items [`Self::list_quarantine`] has.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_quarantine(&self, filter: &QuarantineFilter) -> Result<i64, StoreError> {
+        let args = [self.tenant.into(), self.seq.into(), or_zero(filter.source), or_empty(filter.code.as_deref())];
+        self.count(&sql::QUARANTINE_COUNT, &args).await
+    }
+
+    /// Items in quarantine by id; those that are not there (any longer) are left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn quarantine_by_id(&self, ids: &[i64]) -> Result<Vec<StoredQuarantine>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.pool.rows(&sql::QUARANTINE_BY_ID, &[self.tenant.into(), self.seq.into(), json(&ids)]).await
+    }
+
+    /// The bytes of items in quarantine as they came.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn quarantine_bytes(&self, ids: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<BytesRow> = self.pool.rows(&sql::QUARANTINE_BYTES, &[self.tenant.into(), json(&ids)]).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row.bytes)).collect())
+    }
+}
+
+/// Where to begin in a list whose highest place comes first.
+fn descending(page: &Page<(i64, i64)>) -> (i64, i64) {
+    page.from.unwrap_or(if page.backward { (i64::MIN, i64::MIN) } else { (i64::MAX, i64::MAX) })
+}
+
+fn or_zero(id: Option<i64>) -> Arg {
+    Arg::Int(id.unwrap_or(0))
+}
+
+fn or_empty(text: Option<&str>) -> Arg {
+    text.unwrap_or_default().into()
+}
+
+fn status_arg(status: Option<ChainStatus>) -> Arg {
+    let name = status.and_then(|status| serde_json::to_value(status).ok());
+    name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().into()
+}
+
+fn some_text(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn read_facts(text: &str) -> Result<Facts, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::Corrupt(format!("facts: {e}")))
+}
+
+fn content(n: i64, row: ContentRow) -> Result<StoredContent, StoreError> {
+    Ok(StoredContent {
+        n,
+        digest: read_digest(&row.digest)?,
+        spec_digest: read_digest(&row.spec_digest)?,
+        facts: read_facts(&row.facts)?,
+        warnings: row.warnings,
+        body: row.body_id,
+        resource_version: row.resource_version,
+        asserter: row.asserter,
+    })
+}
+
+fn record(row: RecordRow) -> Result<StoredRecord, StoreError> {
+    Ok(StoredRecord {
+        object: row.object_id,
+        source: row.source_id,
+        node: row.node_id,
+        key_hash: row.key_hash,
+        key: NaturalKey { kind: row.kind, cluster: row.residence, namespace: row.namespace, name: row.name },
+        uid: some_text(row.uid),
+        cluster: row.cluster,
+        born_at: row.born_at,
+        first_at: row.first_at,
+        closed_at: row.closed_at,
+        end: row.end_kind.as_deref().map(parse_end).transpose()?,
+        live: row.live != 0,
+        versions: row.versions,
+        last_seen_at: row.last_seen_at,
+        heartbeat: row.heartbeat,
+        content: content(row.versions - 1, row.content)?,
+    })
+}
+
+fn version(row: VersionRow) -> Result<StoredVersion, StoreError> {
+    Ok(StoredVersion {
+        object: row.object_id,
+        from_at: row.from_at,
+        to_at: row.to_at,
+        end: row.end_kind.as_deref().map(parse_end).transpose()?,
+        content: content(row.n, row.content)?,
+    })
+}
+
+fn epoch(row: EpochRow) -> Result<StoredEpoch, StoreError> {
+    let corrupt = |e: serde_json::Error| StoreError::Corrupt(format!("epoch {}: {e}", row.uid));
+    Ok(StoredEpoch {
+        status: serde_json::from_value(row.status.into()).map_err(corrupt)?,
+        detail: serde_json::from_str(&row.detail).map_err(corrupt)?,
+        sequence: StoredSequence {
+            id: row.sequence_id,
+            source: row.source_id,
+            namespace: row.namespace,
+            name: row.name,
+        },
+        uid: row.uid,
+        rank: row.position,
+        born_at: row.born_at,
+        revisions: row.revisions,
+        head: row.head_id,
+        head_revision: row.head_revision,
+        active: row.active_id,
+    })
+}

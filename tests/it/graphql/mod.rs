@@ -1,0 +1,10 @@
+//! The schema and what it answers.
+
+mod chains;
+mod lookups;
+mod mutations;
+mod nodes;
+mod paging;
+mod references;
+mod schema;
+mod snapshot;

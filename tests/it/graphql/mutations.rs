@@ -1,0 +1,191 @@
+//! Sending records.
+
+use std::sync::Arc;
+
+use packtrail::auth::{IngestBinding, Principal, Scope};
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, principal};
+use crate::support::db::for_each_database;
+
+const INGEST: &str = "mutation ($input: IngestInput!) { ingest(input: $input) {
+    results { index outcome seq record { kind namespace name uid record { __typename name } }
+        warnings { code path } error { code path message } }
+    summary { items created duplicate quarantined rejected closedBySnapshot seq }
+} }";
+
+fn result(name: &str, uid: &str, revision: &str) -> String {
+    format!(
+        r#"{{"apiVersion": "infrastructure.ontai.dev/v1alpha1", "kind": "PackOperationResult",
+            "metadata": {{"name": "{name}", "namespace": "ns", "uid": "{uid}", "creationTimestamp": "2026-05-01T00:00:00Z"}},
+            "spec": {{"revision": {revision}, "capability": "pack-deploy", "status": "Succeeded", "packExecutionRef": "e"}}}}"#
+    )
+}
+
+async fn ingest(api: &Api, input: &str) -> Value {
+    let response = api.execute_raw(INGEST, &format!(r#"{{"input": {input}}}"#)).await;
+    assert!(response.get("errors").is_none(), "{response:#}");
+    response["data"]["ingest"].clone()
+}
+
+fn outcomes(payload: &Value) -> Vec<&str> {
+    payload["results"].as_array().unwrap().iter().map(|r| r["outcome"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn one_bad_item_never_loses_its_neighbours() {
+    for_each_database(async |store, tenant| {
+        let api = Api::new(&store, tenant);
+        let items = [
+            result("a", "u1", "1"),
+            result("b", "u2", "9007199254740993"),
+            r#"{"kind": "Pod", "kind": "Node"}"#.to_owned(),
+            "7".to_owned(),
+            result("a", "u1", "1"),
+            result("c", "u3", "2"),
+        ];
+        let payload = ingest(&api, &format!(r#"{{"items": [{}]}}"#, items.join(","))).await;
+        assert_eq!(
+            outcomes(&payload),
+            ["CREATED", "QUARANTINED", "QUARANTINED", "QUARANTINED", "DUPLICATE", "CREATED"]
+        );
+        let results = payload["results"].as_array().unwrap();
+        assert_eq!(results[1]["error"]["code"], "UNSAFE_INTEGER");
+        assert_eq!(results[1]["error"]["path"], "$.spec.revision");
+        assert_eq!(results[2]["error"]["code"], "DUPLICATE_KEY");
+        let written = json!({"kind": "PackOperationResult", "namespace": "ns", "name": "a", "uid": "u1",
+            "record": {"__typename": "PackOperationResult", "name": "a"}});
+        assert_eq!(results[0]["record"], written);
+        assert_eq!(results[0]["seq"], 1);
+        assert_eq!(payload["summary"]["items"], 6);
+        assert_eq!(payload["summary"]["quarantined"], 3);
+        let listed = api.ask("{ quarantine { totalCount nodes { code raw } } }").await["quarantine"].clone();
+        assert_eq!(listed["totalCount"], 3);
+        let raw: Vec<&str> = listed["nodes"].as_array().unwrap().iter().map(|n| n["raw"].as_str().unwrap()).collect();
+        assert!(raw.contains(&items[1].as_str()), "kept as it came: {raw:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn items_reach_ingest_as_they_were_written_by_whatever_variable() {
+    for_each_database(async |store, tenant| {
+        let api = Api::new(&store, tenant);
+        let long = result("a", "u", "9007199254740993");
+        for (query, variables) in [
+            (
+                "mutation ($items: [JSON!]!) { ingest(input: {items: $items}) { results { error { code } } } }",
+                format!(r#"{{"items": [{long}]}}"#),
+            ),
+            (
+                "mutation ($i: JSON!) { ingest(input: {items: [$i]}) { results { error { code } } } }",
+                format!(r#"{{"i": {long}}}"#),
+            ),
+        ] {
+            let response = api.execute_raw(query, &variables).await;
+            let expected = json!({"ingest": {"results": [{"error": {"code": "UNSAFE_INTEGER"}}]}});
+            assert_eq!(response["data"], expected, "{response}");
+        }
+        let literal =
+            "mutation { ingest(input: {items: [{kind: \"Pod\", n: 9007199254740993}]}) { results { index } } }";
+        assert_eq!(api.code(literal).await, "BAD_USER_INPUT");
+        let twice = format!(r#"{{"input": {{"items": [], "items": [{long}]}}}}"#);
+        let response = api.execute_raw(INGEST, &twice).await;
+        assert_eq!(response["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+        let many = format!(r#"{{"input": {{"items": [{}]}}}}"#, vec!["1"; 1001].join(","));
+        let response = api.execute_raw(INGEST, &many).await;
+        assert_eq!(response["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    })
+    .await;
+}
+
+fn bound(tenant: &str, binding: IngestBinding) -> Principal {
+    Principal { ingest_binding: Arc::new(binding), ..principal(tenant, &[Scope::Viewer, Scope::Ingest]) }
+}
+
+#[tokio::test]
+async fn a_bound_sender_sends_within_its_binding_only() {
+    for_each_database(async |store, tenant| {
+        let binding = IngestBinding {
+            sources: ["mgmt".to_owned()].into(),
+            namespaces: ["ns".to_owned()].into(),
+            ..IngestBinding::default()
+        };
+        let api = Api::new(&store, tenant).for_principal(bound(tenant, binding));
+        let elsewhere = result("b", "u2", "1").replace("\"ns\"", "\"other\"");
+        let payload = ingest(&api, &format!(r#"{{"items": [{}, {elsewhere}]}}"#, result("a", "u1", "1"))).await;
+        assert_eq!(outcomes(&payload), ["CREATED", "REJECTED"]);
+        assert_eq!(payload["results"][1]["error"]["code"], "FORBIDDEN");
+        let sources = api.ask("{ sources { nodes { name } } }").await;
+        assert_eq!(sources, json!({"sources": {"nodes": [{"name": "mgmt"}]}}), "its source goes without saying");
+        let forbidden = |input: &str| format!(r#"{{"input": {input}}}"#);
+        for input in [
+            r#"{"items": [], "source": "other"}"#,
+            r#"{"items": [], "snapshot": {"kinds": [], "namespaces": [], "at": "2026-06-01T00:00:00Z"}}"#,
+            r#"{"items": [], "snapshot": {"kinds": [], "namespaces": ["ns", "other"], "at": "2026-06-01T00:00:00Z"}}"#,
+        ] {
+            let response = api.execute_raw(INGEST, &forbidden(input)).await;
+            assert_eq!(response["errors"][0]["extensions"]["code"], "FORBIDDEN", "{input}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_complete_listing_closes_what_it_omits() {
+    for_each_database(async |store, tenant| {
+        let api = Api::new(&store, tenant);
+        let both = format!(r#"{{"items": [{}, {}]}}"#, result("a", "u1", "1"), result("b", "u2", "2"));
+        ingest(&api, &both).await;
+        let listing = format!(
+            r#"{{"items": [{}], "snapshot": {{"kinds": ["PackOperationResult"], "namespaces": ["ns"], "at": "2026-06-01T00:00:00Z"}}}}"#,
+            result("a", "u1", "1")
+        );
+        assert_eq!(ingest(&api, &listing).await["summary"]["closedBySnapshot"], 1);
+        let found = api.ask("{ operationResults { nodes { name live closedBy closedAt } } }").await;
+        let mut nodes = found["operationResults"]["nodes"].as_array().unwrap().clone();
+        nodes.sort_by_key(|node| node["name"].as_str().unwrap().to_owned());
+        let expected = [
+            json!({"name": "a", "live": true, "closedBy": null, "closedAt": null}),
+            json!({"name": "b", "live": false, "closedBy": "SNAPSHOT", "closedAt": "2026-06-01T00:00:00Z"}),
+        ];
+        assert_eq!(nodes, expected);
+    })
+    .await;
+}
+
+const REPLAY: &str = "mutation ($ids: [ID!]!, $mode: IngestMode!) { replayQuarantine(ids: $ids, mode: $mode) {
+    results { id released result { outcome error { code } record { name record { asserter } } } } } }";
+
+#[tokio::test]
+async fn an_item_leaves_the_quarantine_once_it_can_be_stored() {
+    for_each_database(async |store, tenant| {
+        let api = Api::new(&store, tenant);
+        let odd = result("a", "u1", "1").replace("\"capability\"", "\"surprise\": 1, \"capability\"");
+        let payload = ingest(&api, &format!(r#"{{"items": [{odd}, {{"kind": "Odd"}}], "mode": "STRICT"}}"#)).await;
+        assert_eq!(outcomes(&payload), ["QUARANTINED", "QUARANTINED"]);
+        let items =
+            api.ask("{ quarantine { nodes { id code strict principal } } }").await["quarantine"]["nodes"].clone();
+        let id = |code: &str| {
+            let item = items.as_array().unwrap().iter().find(|item| item["code"] == code);
+            item.unwrap_or_else(|| panic!("{items}"))["id"].clone()
+        };
+        let (strict, broken) = (id("CONTRACT_BREACH"), id("INVALID_RECORD"));
+        let replay = async |ids: Value, mode: &str| {
+            api.ask_with(REPLAY, json!({"ids": ids, "mode": mode})).await["replayQuarantine"]["results"].clone()
+        };
+        let stays = replay(json!([strict]), "STRICT").await;
+        assert_eq!((&stays[0]["released"], &stays[0]["result"]["outcome"]), (&json!(false), &json!("QUARANTINED")));
+        let released = replay(json!([broken, strict]), "LENIENT").await;
+        assert_eq!(released[0]["released"], false);
+        assert_eq!(released[0]["result"]["error"]["code"], "INVALID_RECORD");
+        let stored =
+            json!({"outcome": "CREATED", "error": null, "record": {"name": "a", "record": {"asserter": "tester"}}});
+        assert_eq!((&released[1]["released"], &released[1]["result"]), (&json!(true), &stored));
+        let left = api.ask("{ quarantine { totalCount nodes { id } } }").await;
+        assert_eq!(left, json!({"quarantine": {"totalCount": 1, "nodes": [{"id": broken}]}}));
+        let gone = replay(json!([strict]), "LENIENT").await;
+        assert_eq!((&gone[0]["released"], &gone[0]["result"]), (&json!(false), &Value::Null));
+    })
+    .await;
+}
