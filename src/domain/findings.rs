@@ -391,13 +391,21 @@ fn layer_mismatch(object: &Object, facts: &ReceiptFacts, pack: &Object) -> Optio
     (!roles.is_empty()).then(|| finding("LAYER_DIGEST_MISMATCH", Severity::Error, object).with("roles", roles))
 }
 
+fn signature_of(version: &Version) -> Option<&str> {
+    match &version.content.facts.detail {
+        Detail::Receipt(facts) => facts.signature.as_deref(),
+        _ => None,
+    }
+}
+
 fn signature_mismatch(reader: &Reader, object: &Object, facts: &ReceiptFacts) -> Option<Finding> {
     let signature = facts.signature.as_deref()?;
     let name = |version: &Version| match &version.content.facts.detail {
         Detail::Receipt(facts) => facts.instance.clone().unwrap_or_else(|| object.key.name.clone()),
         _ => object.key.name.clone(),
     };
-    let at = object.spec_reference_at(name);
+    // A new signature speaks of the instance of its own time, which may be another of the same name.
+    let at = object.spec_reference_at(|version| (name(version), signature_of(version).map(ToOwned::to_owned)));
     let instance = reader.resolve(kind::INSTANCE, &lookup_namespaces(object), &name(object.latest()), at)?;
     let mut signatures = instance
         .history

@@ -211,7 +211,7 @@ pub const SCENARIOS: [(&str, &str, &str, Scenario); 13] = [
     ("local-path-provisioner-kustomize", "v0.0.26-r1", "edge-north", Scenario::LateStart),
     ("ingress-nginx-helm", "v4.10.0-r1", "ccs-prod-eu", Scenario::Hole),
     ("prometheus-helm", "v58.2.0-r2", "ccs-stage", Scenario::Fork),
-    ("external-dns-helm", "v1.14.5-r1", "ccs-prod-us", Scenario::Unverified),
+    ("external-dns-helm", "v1.15.0-r1", "ccs-prod-us", Scenario::Unverified),
     ("metrics-server-kustomize", "v0.7.1-r1", "edge-north", Scenario::Rewritten),
     ("minio-raw", "v0.3.0-r1", "edge-r2", Scenario::Failing),
     ("cert-manager-helm", "v1.14.0-r1", "ccs-dev", Scenario::Drift),
