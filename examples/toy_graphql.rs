@@ -10,9 +10,7 @@ use packtrail::http::graphql::{GraphqlLimits, GraphqlService};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "127.0.0.1:0".into());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let schema = toy::schema(toy::Inside::default(), toy::Gate::default(), true);

@@ -8,6 +8,7 @@
 //! them but `domain`. A test reads the sources and fails where one breaks the rule.
 
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -1,3 +1,19 @@
-//! The command line: parse, run, exit code.
+//! packtrail, the program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use packtrail::cli::{Cli, run};
+
+fn main() -> ExitCode {
+    // The TLS of outgoing requests; failing means that it is installed already.
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = Cli::parse();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => {
+            eprintln!("packtrail: cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -100,6 +100,19 @@ impl IngestBinding {
     }
 }
 
+impl IngestBinding {
+    /// Whether a complete listing of these kinds and namespaces (empty means all) may be sent: it
+    /// closes what it omits, so it must stay within what the principal may send.
+    #[must_use]
+    pub fn allows_listing(&self, kinds: &[String], namespaces: &[String]) -> bool {
+        within(&self.kinds, kinds) && within(&self.namespaces, namespaces)
+    }
+}
+
+fn within(bound: &BTreeSet<String>, listed: &[String]) -> bool {
+    bound.is_empty() || (!listed.is_empty() && listed.iter().all(|name| bound.contains(name)))
+}
+
 fn empty_or_has(set: &BTreeSet<String>, item: &str) -> bool {
     set.is_empty() || set.contains(item)
 }

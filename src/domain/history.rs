@@ -43,11 +43,6 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// `resourceVersion` as a number, 0 where it is absent or none: a tie-breaker, never an order.
-    fn rank(&self) -> u64 {
-        self.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
-    }
-
     /// Whether a new sighting is of this very observation.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -229,26 +224,51 @@ struct Attached<'a> {
 #[derive(Clone, Copy)]
 struct Timed<'a> {
     at: i64,
+    seen: Seen<'a>,
+}
+
+/// An observation as one of an object: a dump that is attached says nothing by its resourceVersion.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
     observation: &'a Observation,
+    resource_version: Option<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    fn own(observation: &'a Observation) -> Self {
+        Self { observation, resource_version: observation.resource_version.as_deref() }
+    }
+
+    fn attached(observation: &'a Observation) -> Self {
+        Self { observation, resource_version: None }
+    }
+
+    /// `resourceVersion` as a number, 0 where it is absent or none: a tie-breaker, never an order.
+    fn rank(&self) -> u64 {
+        self.resource_version.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Timed<'_> {
     fn order(&self, other: &Self) -> Ordering {
-        let key = |timed: &Self| (timed.at, timed.observation.deleted, timed.observation.rank());
-        key(self).cmp(&key(other)).then_with(|| self.observation.content.digest.cmp(&other.observation.content.digest))
+        let key = |timed: &Self| {
+            let Seen { observation, .. } = timed.seen;
+            (timed.at, observation.deleted, timed.seen.rank(), observation.content.digest)
+        };
+        key(self).cmp(&key(other))
     }
 }
 
 fn attach_dumps(objects: &[Observed]) -> Vec<Attached<'_>> {
-    let mut own: Vec<Vec<&Observation>> = objects.iter().map(|_| Vec::new()).collect();
+    let mut own: Vec<Vec<Seen>> = objects.iter().map(|_| Vec::new()).collect();
     let mut sighted: Vec<Option<i64>> =
         objects.iter().map(|object| object.uid.as_ref().and(object.sighted_at)).collect();
     let twins = Twins::new(objects);
     for (i, object) in objects.iter().enumerate() {
         for observation in &object.observations {
             match object.uid.is_none().then(|| twins.of(observation)).flatten() {
-                None => own[i].push(observation),
-                Some(twin) if observation.deleted => own[twin].push(observation),
+                None => own[i].push(Seen::own(observation)),
+                Some(twin) if observation.deleted => own[twin].push(Seen::attached(observation)),
                 Some(twin) => sighted[twin] = sighted[twin].max(observation.stamped_at),
             }
         }
@@ -257,7 +277,8 @@ fn attach_dumps(objects: &[Observed]) -> Vec<Attached<'_>> {
         .zip(sighted)
         .map(|(observations, sighted)| {
             let observations = timed(observations);
-            let last = observations.iter().filter(|o| !o.observation.deleted).map(|o| o.at).max().unwrap_or(i64::MIN);
+            let last =
+                observations.iter().filter(|o| !o.seen.observation.deleted).map(|o| o.at).max().unwrap_or(i64::MIN);
             Attached { observations, last, evidence: last.max(sighted.unwrap_or(i64::MIN)) }
         })
         .collect()
@@ -283,7 +304,7 @@ impl<'a> Twins<'a> {
         }
         for (index, object) in objects.iter().enumerate() {
             let Some(uid) = &object.uid else { continue };
-            let observations: Vec<&Observation> = object.observations.iter().collect();
+            let observations: Vec<Seen> = object.observations.iter().map(Seen::own).collect();
             let history = runs(&timed(&observations));
             let created = history.latest_fact(|facts| facts.created);
             for observation in &object.observations {
@@ -307,19 +328,21 @@ impl<'a> Twins<'a> {
 }
 
 /// Gives each observation its effective time and sorts them. A sighting that adds nothing is left out.
-fn timed<'a>(observations: &[&'a Observation]) -> Vec<Timed<'a>> {
-    let mut timed: Vec<Timed> = Vec::with_capacity(observations.len());
-    for (i, &observation) in observations.iter().enumerate() {
-        let at = match (observation.stamped_at, &observation.resource_version) {
+fn timed<'a>(all: &[Seen<'a>]) -> Vec<Timed<'a>> {
+    let mut timed: Vec<Timed> = Vec::with_capacity(all.len());
+    for (i, &seen) in all.iter().enumerate() {
+        let Seen { observation, resource_version } = seen;
+        let at = match (observation.stamped_at, resource_version) {
             (Some(at), _) => at,
             (None, Some(_)) => {
-                latest_stamp(observations, |other| other.rank() < observation.rank()).max(observation.own_time)
+                let is_older = |other: &Seen| other.resource_version.is_some() && other.rank() < seen.rank();
+                latest_stamp(all, is_older).max(observation.own_time)
             }
-            (None, None) if !observation.deleted && is_known(i, observations) => continue,
-            (None, None) if observation.deleted => latest_stamp(observations, |_| true).max(observation.own_time),
+            (None, None) if observation.deleted => latest_stamp(all, |_| true).max(observation.own_time),
+            (None, None) if is_known(i, all) => continue,
             (None, None) => observation.own_time,
         };
-        timed.push(Timed { at, observation });
+        timed.push(Timed { at, seen });
     }
     timed.sort_by(Timed::order);
     timed
@@ -327,22 +350,23 @@ fn timed<'a>(observations: &[&'a Observation]) -> Vec<Timed<'a>> {
 
 /// The latest stamped observation that is no deletion, among those that `precedes` lets through. An
 /// unstamped listing cannot be older than what it supersedes, nor a deletion than what it deletes.
-fn latest_stamp(all: &[&Observation], precedes: impl Fn(&Observation) -> bool) -> i64 {
+fn latest_stamp(all: &[Seen], precedes: impl Fn(&Seen) -> bool) -> i64 {
     all.iter()
-        .filter(|other| !other.deleted && precedes(other))
-        .filter_map(|other| other.stamped_at)
+        .filter(|other| !other.observation.deleted && precedes(other))
+        .filter_map(|other| other.observation.stamped_at)
         .max()
         .unwrap_or(i64::MIN)
 }
 
-fn is_known(index: usize, all: &[&Observation]) -> bool {
-    all.iter().enumerate().any(|(i, other)| i != index && other.content.digest == all[index].content.digest)
+fn is_known(index: usize, all: &[Seen]) -> bool {
+    let digest = |seen: &Seen| seen.observation.content.digest;
+    all.iter().enumerate().any(|(i, other)| i != index && digest(other) == digest(&all[index]))
 }
 
 /// The runs of equal content, ended by changes and by deletions that were seen.
 fn runs(observations: &[Timed]) -> History {
     let mut versions: Vec<Version> = Vec::new();
-    for Timed { at, observation } in observations {
+    for Timed { at, seen: Seen { observation, .. } } in observations {
         let open_digest = versions.last().filter(|v| v.to.is_none()).map(|v| v.content.digest);
         let repeats = open_digest == Some(observation.content.digest);
         if observation.deleted {

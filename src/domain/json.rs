@@ -333,6 +333,7 @@ impl Visitor<'_> for KeySeed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::test_runner::{Config as ProptestConfig, RngSeed};
     use serde_json::json;
 
     use super::*;
@@ -445,6 +446,22 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn the_canonical_form_reads_back_as_itself(
+            numbers in proptest::collection::vec(-1e15_f64..1e15, 0..6),
+            keys in proptest::collection::vec("\\PC{0,6}", 0..6),
+        ) {
+            let members = keys.into_iter().zip(numbers).map(|(key, n)| (key, Value::from(n)));
+            let form = canonical(&Value::Object(members.collect()));
+            assert_eq!(canonical(&parse(&form, &JsonLimits::default()).unwrap()), form);
+        }
+
         #[test]
         fn reading_never_panics(text in proptest::collection::vec(0_u8.., 0..200)) {
             let _ = parse(&text, &JsonLimits::default());

@@ -14,13 +14,11 @@ impl PackVersion {
             None => (text, 0),
         };
         let mut parts = [0, 0, 0, revision];
-        let mut count = 0;
-        for part in numbers.split('.') {
-            if count == 3 {
-                return None;
-            }
-            parts[count] = number(part)?;
-            count += 1;
+        if numbers.split('.').count() > 3 {
+            return None;
+        }
+        for (part, text) in parts.iter_mut().zip(numbers.split('.')) {
+            *part = number(text)?;
         }
         Some(Self(parts))
     }

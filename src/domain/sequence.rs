@@ -286,7 +286,7 @@ impl<'a, 'r> Chain<'a, 'r> {
             born_at: self.age(members),
             rank: i64::try_from(rank).unwrap_or(i64::MAX),
             status,
-            head: rows.last().map(row_ref).unwrap_or(RowRef { revision: 0, ident: String::new() }),
+            head: rows.last().map_or(RowRef { revision: 0, ident: String::new() }, row_ref),
             active: rows.iter().rev().find(|row| is_newest && row.live && !row.superseded).map(row_ref),
             gaps,
             forks,

@@ -92,11 +92,9 @@ impl List {
         // The key has another form in another list, so it is read only after the rest was compared.
         let read: Option<(u8, String, String, serde_json::Value)> =
             bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        read.filter(|(version, query, tenant, _)| {
-            *version == VERSION && *query == self.query && *tenant == self.tenant
-        })
-        .and_then(|(_, _, _, key)| serde_json::from_value(key).ok())
-        .ok_or_else(|| ApiError::bad_input("This is no cursor of this list: take one from its own edges."))
+        read.filter(|(version, query, tenant, _)| *version == VERSION && *query == self.query && *tenant == self.tenant)
+            .and_then(|(_, _, _, key)| serde_json::from_value(key).ok())
+            .ok_or_else(|| ApiError::bad_input("This is no cursor of this list: take one from its own edges."))
     }
 }
 

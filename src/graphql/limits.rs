@@ -60,16 +60,8 @@ impl GuardLimits {
     /// Suggestions ("did you mean …") spell out a schema to those who may not introspect it, so
     /// a production server turns them off.
     #[must_use]
-    pub fn harden<Q, M, S>(
-        &self,
-        builder: SchemaBuilder<Q, M, S>,
-        suggestions: bool,
-    ) -> SchemaBuilder<Q, M, S> {
+    pub fn harden<Q, M, S>(&self, builder: SchemaBuilder<Q, M, S>, suggestions: bool) -> SchemaBuilder<Q, M, S> {
         let builder = builder.limit_recursive_depth(self.nesting);
-        if suggestions {
-            builder
-        } else {
-            builder.disable_suggestions()
-        }
+        if suggestions { builder } else { builder.disable_suggestions() }
     }
 }

@@ -74,7 +74,10 @@ pub struct Digest(pub Sha256);
 
 /// A SHA-256 digest that this server computed, `sha256:` and 64 lowercase hex digits. Checksums that
 /// records carry themselves stay strings.
-#[Scalar(name = "Digest", specified_by_url = "https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests")]
+#[Scalar(
+    name = "Digest",
+    specified_by_url = "https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests"
+)]
 impl ScalarType for Digest {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {

@@ -5,8 +5,8 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::Response;
 use axum::routing::get;
@@ -29,10 +29,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// The routes `/graphiql` and its files.
 pub fn routes() -> Router {
     Router::new()
-        .route(
-            "/graphiql",
-            get(|headers: HeaderMap| async move { page(&headers) }),
-        )
+        .route("/graphiql", get(|headers: HeaderMap| async move { page(&headers) }))
         .route("/graphiql/{file}", get(file))
 }
 
@@ -41,11 +38,7 @@ fn page(headers: &HeaderMap) -> Response {
 }
 
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    if name.starts_with("graphiql-") {
-        serve(&name, FOR_EVER, &headers)
-    } else {
-        serve(&name, "no-cache", &headers)
-    }
+    if name.starts_with("graphiql-") { serve(&name, FOR_EVER, &headers) } else { serve(&name, "no-cache", &headers) }
 }
 
 fn serve(name: &str, cache: &'static str, headers: &HeaderMap) -> Response {

@@ -17,7 +17,7 @@ use crate::domain::kind;
 use crate::domain::sequence::{self, Epoch, RowRef, Sequence};
 use crate::domain::world::{Object, Reader, World, pack_name};
 use crate::storage::{
-    Changes, EdgeKind, EpochRow, FindingRow, NewState, NewVersion, OldVersion, RevisionRow, StoreError, StoredObject,
+    Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, RevisionRow, StateRow, StoreError, StoredObject,
     StoredObserved, WriteTx, end_name, hash63,
 };
 
@@ -57,7 +57,7 @@ pub struct ChangedObject {
 /// # Errors
 /// If the database fails.
 pub async fn derive(tx: &mut WriteTx, touched: Touched, all: bool) -> Result<Derived, StoreError> {
-    let mut derivation = Derivation { tx, world: World::default(), old: HashMap::new(), edges: BTreeSet::new() };
+    let mut derivation = Derivation { tx, world: World::default(), old: HashMap::new(), edges: BTreeSet::new(), all };
     let (histories, changed) = derivation.histories(touched).await?;
     let dirty: BTreeSet<NaturalKey> = if all { histories.keys().cloned().collect() } else { changed };
     let lifetimes_only = derivation.put_changed(&histories);
@@ -73,6 +73,8 @@ struct Derivation<'t> {
     world: World,
     old: HashMap<NaturalKey, Vec<StoredObject>>,
     edges: BTreeSet<(NaturalKey, EdgeKind, NaturalKey)>,
+    /// Every touched object's rows are derived, not only those of objects that changed.
+    all: bool,
 }
 
 /// What one unit derived.
@@ -383,7 +385,7 @@ impl Derivation<'_> {
         let stored = self.old.get(key).unwrap_or(&none);
         for old in stored.iter().filter(|old| !objects.iter().any(|object| object.id == old.id)) {
             derived.changes.old_versions.extend(old_versions(old, 0..old.from_seq.len()));
-            derived.changes.changed_objects.push(old.id);
+            derived.changes.objects.push(old.id);
             derived.changed.push(ChangedObject {
                 id: old.id,
                 identity: key.object_key(old.uid.as_deref()),
@@ -394,6 +396,10 @@ impl Derivation<'_> {
         }
         for object in objects {
             let old = stored.iter().find(|old| old.id == object.id);
+            if self.all {
+                derived.changes.objects.push(object.id);
+                derived.changes.states.push(self.state_row(node, object)?);
+            }
             if old.is_some_and(|old| same_history(&old.history, &object.history)) {
                 continue;
             }
@@ -411,8 +417,10 @@ impl Derivation<'_> {
                 let surplus = object.history.versions.len()..old.from_seq.len();
                 derived.changes.old_versions.extend(old_versions(old, surplus));
             }
-            derived.changes.changed_objects.push(object.id);
-            derived.changes.new_states.push(self.new_state(node, object)?);
+            if !self.all {
+                derived.changes.objects.push(object.id);
+                derived.changes.states.push(self.state_row(node, object)?);
+            }
             derived.changed.push(ChangedObject {
                 id: object.id,
                 identity: object.object_key(),
@@ -436,14 +444,14 @@ impl Derivation<'_> {
         })
     }
 
-    fn new_state(&self, node_id: i64, object: &Object) -> Result<NewState, StoreError> {
+    fn state_row(&self, node_id: i64, object: &Object) -> Result<StateRow, StoreError> {
         let latest = object.latest();
         let pack = if object.key.kind == kind::PACK { Some(object.key.name.as_str()) } else { pack_name(latest) };
         let status = match &latest.content.facts.detail {
             Detail::Result(facts) => facts.status.clone(),
             _ => None,
         };
-        Ok(NewState {
+        Ok(StateRow {
             object_id: object.id,
             node_id,
             key_hash: hash63(&[self.tx.source_name().as_bytes(), object.object_key().as_bytes()]),
@@ -451,7 +459,7 @@ impl Derivation<'_> {
             born_at: object.birth(),
             first_at: object.history.first_at(),
             closed_at: object.history.closed_at(),
-            end_kind: latest.end.map(end_name),
+            end_kind: latest.end.map(|end| end_name(end).to_owned()),
             live: i64::from(object.history.is_live()),
             versions: position(object.history.versions.len()),
             content_id: self.tx.content_id(&latest.content.digest)?,

@@ -1,6 +1,8 @@
 //! Use cases: what the surfaces call, and the only layer that knows both the rules and the store.
 
+pub mod demo_fleet;
 pub mod derive;
 pub mod ingest;
 pub mod query;
 pub mod reader;
+pub mod rebuild;

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod driver;
+mod dump;
 mod error;
 mod migrate;
 mod page;
@@ -20,6 +21,9 @@ use driver::Pool;
 
 /// `to_seq` of a row that still holds.
 pub const OPEN: i64 = i64::MAX;
+
+/// The name of a tenant.
+pub type TenantName = str;
 
 /// The store.
 #[derive(Debug, Clone)]

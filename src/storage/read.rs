@@ -952,8 +952,7 @@ impl AsOf {
     /// # Errors
     /// If the database fails.
     pub async fn count_quarantine(&self, filter: &QuarantineFilter) -> Result<i64, StoreError> {
-        let args =
-            [self.tenant.into(), self.seq.into(), or_zero(filter.source), or_empty(filter.code.as_deref())];
+        let args = [self.tenant.into(), self.seq.into(), or_zero(filter.source), or_empty(filter.code.as_deref())];
         self.count(&sql::QUARANTINE_COUNT, &args).await
     }
 

@@ -162,8 +162,6 @@ catalogue! {
     NODES_INSERT = "INSERT INTO node (tenant_id, id, source_id, kind, cluster, namespace, name) \
         SELECT $1, r.id, $2, r.kind, r.cluster, r.namespace, r.name \
         FROM {rows $3: id int, kind text, cluster text, namespace text, name text} r";
-    /// The keys of nodes.
-    NODES_BY_ID = "SELECT id, kind, cluster, namespace, name FROM node WHERE tenant_id = $1 AND id IN {ints $2}";
     /// The record nodes of a source after one, a page at a time: for rebuilding.
     NODES_PAGE = "SELECT id, kind, cluster, namespace, name FROM node \
         WHERE tenant_id = $1 AND id > $2 AND source_id = $3 ORDER BY id LIMIT $4";
@@ -198,7 +196,7 @@ catalogue! {
         FROM {rows $2: object_id int, id int, resource_version text, stamped_at int} r \
         WHERE observation.tenant_id = $1 AND observation.object_id = r.object_id AND observation.id = r.id";
     /// The versions that hold now of the objects of nodes, with their contents.
-    VERSIONS_OF_NODES = "SELECT o.node_id, o.uid, v.object_id, v.n, v.from_at, v.to_at, v.end_kind, v.observation_id, \
+    VERSIONS_OF_NODES = "SELECT o.node_id, o.uid, v.object_id, v.n, v.from_seq, v.from_at, v.to_at, v.end_kind, v.observation_id, \
         v.content_id, c.digest, c.spec_digest, c.facts \
         FROM object o JOIN version v ON v.tenant_id = o.tenant_id AND v.object_id = o.id AND v.to_seq = 9223372036854775807 \
         JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
@@ -229,11 +227,13 @@ catalogue! {
     SNAPSHOT_INSERT = "INSERT INTO snapshot (tenant_id, source_id, kind, namespace, at, received_at) \
         SELECT $1, $2, r.kind, r.namespace, $4, $5 FROM {rows $3: kind text, namespace text} r WHERE 1 = 1 \
         ON CONFLICT (tenant_id, source_id, kind, namespace, at) DO NOTHING";
-    /// The live objects that a listing covers and did not see, a page at a time.
+    /// The objects that a listing covers and did not see, a page at a time: those that live, and those for
+    /// which a later time was inferred than that of this listing.
     SNAPSHOT_OMITTED = "SELECT DISTINCT s.node_id, n.kind, n.cluster, n.namespace, n.name FROM state s \
         JOIN object o ON o.tenant_id = s.tenant_id AND o.id = s.object_id \
         JOIN node n ON n.tenant_id = s.tenant_id AND n.id = s.node_id \
-        WHERE s.tenant_id = $1 AND s.to_seq = 9223372036854775807 AND s.source_id = $2 AND s.live = 1 \
+        WHERE s.tenant_id = $1 AND s.to_seq = 9223372036854775807 AND s.source_id = $2 \
+        AND (s.live = 1 OR (s.closed_at >= $7 AND s.end_kind IN ('SNAPSHOT', 'OWNER', 'SUCCESSOR'))) \
         AND (s.kind IN {rows $3: name text} OR $4 = 1) AND (s.namespace IN {rows $5: name text} OR $6 = 1) \
         AND (o.sighted_at IS NULL OR o.sighted_at < $7) AND s.node_id > $8 ORDER BY s.node_id LIMIT $9";
 
@@ -271,8 +271,8 @@ catalogue! {
         SELECT $1, r.set_id, r.resource_id FROM {rows $2: set_id int, resource_id int} r";
 
     /// The states that hold now of objects.
-    STATES_OPEN = "SELECT object_id, born_at, first_at, closed_at, end_kind, live, versions, content_id, observation_id, \
-        cluster, pack, status, from_seq FROM state \
+    STATES_OPEN = "SELECT object_id, node_id, key_hash, kind, born_at, first_at, closed_at, end_kind, live, versions, \
+        content_id, observation_id, namespace, name, cluster, pack, status, from_seq FROM state \
         WHERE tenant_id = $1 AND object_id IN {ints $2} AND to_seq = 9223372036854775807";
     /// The epochs that hold now of sequences.
     EPOCHS_OPEN = "SELECT sequence_id, uid, position, status, born_at, revisions, head_id, head_revision, active_id, \
@@ -289,9 +289,6 @@ catalogue! {
     VERSIONS_CLOSE = "UPDATE version SET to_seq = $2 FROM {rows $3: object_id int, n int, from_seq int} r \
         WHERE version.tenant_id = $1 AND version.object_id = r.object_id AND version.n = r.n \
         AND version.from_seq = r.from_seq";
-    /// The keys of the versions that hold now of objects.
-    VERSIONS_OPEN = "SELECT object_id, n, from_seq, from_at, to_at, end_kind, content_id, observation_id FROM version \
-        WHERE tenant_id = $1 AND object_id IN {ints $2} AND to_seq = 9223372036854775807";
     /// Writes versions.
     VERSIONS_INSERT = "INSERT INTO version (tenant_id, object_id, n, from_seq, to_seq, from_at, to_at, end_kind, \
         content_id, observation_id, rules) \
@@ -535,7 +532,7 @@ catalogue! {
         JOIN source s ON s.tenant_id = e.tenant_id AND s.id = e.source_id \
         WHERE e.tenant_id = $1 AND e.from_seq <= $2 AND e.to_seq > $2 ORDER BY s.name, n.namespace, n.name, e.position";
     /// All revisions as of a commit: likewise.
-    DUMP_REVISIONS = "SELECT s.name AS source, n.namespace, n.name, r.epoch_uid, r.revision, r.object_id, r.live FROM revision r \
+    DUMP_REVISIONS = "SELECT s.name AS source, n.namespace, n.name, r.epoch_uid, r.revision, r.first_at, r.object_id, r.live FROM revision r \
         JOIN node n ON n.tenant_id = r.tenant_id AND n.id = r.sequence_id \
         JOIN source s ON s.tenant_id = n.tenant_id AND s.id = n.source_id \
         WHERE r.tenant_id = $1 AND r.from_seq <= $2 AND r.to_seq > $2 \

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
 use super::sql::{self, Statement};
-use super::{Store, hash63};
+use super::{Store, TenantName, hash63};
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
 use crate::domain::history::{Content, End, History, Observation, Observed, Version};
@@ -212,8 +212,8 @@ pub struct OldVersion {
 }
 
 /// An object's latest state.
-#[derive(Debug, Clone, Serialize)]
-pub struct NewState {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct StateRow {
     /// The object.
     pub object_id: i64,
     /// Its natural key's row.
@@ -229,7 +229,7 @@ pub struct NewState {
     /// Its closing.
     pub closed_at: Option<i64>,
     /// How it was closed.
-    pub end_kind: Option<&'static str>,
+    pub end_kind: Option<String>,
     /// 1 while it lives.
     pub live: i64,
     /// How many versions it has.
@@ -326,10 +326,10 @@ pub struct Changes {
     pub old_versions: Vec<OldVersion>,
     /// Versions that hold from now on.
     pub new_versions: Vec<NewVersion>,
-    /// Objects whose state changed; those without a new state exist no longer.
-    pub changed_objects: Vec<i64>,
-    /// Their states.
-    pub new_states: Vec<NewState>,
+    /// The objects whose states were derived.
+    pub objects: Vec<i64>,
+    /// Their states; those without one exist no longer.
+    pub states: Vec<StateRow>,
     /// The sequences whose chains were derived.
     pub sequences: Vec<i64>,
     /// All their epochs.
@@ -481,6 +481,44 @@ impl Store {
         write.take_ids(ID_BLOCK).await?;
         write.source = write.ensure_source(source, now).await?;
         Ok(write)
+    }
+}
+
+impl Store {
+    /// The answer given to a request with this key, with the request's digest.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_answer(&self, tenant: &TenantName, key: &str) -> Result<Option<(Digest, String)>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            request_digest: Vec<u8>,
+            answer: String,
+        }
+        let Some(tenant) = self.tenant_id(tenant).await? else { return Ok(None) };
+        let row: Option<Row> = self.pool.row(&sql::IDEMPOTENCY_FIND, &[tenant.into(), key.into()]).await?;
+        row.map(|r| Ok((read_digest(&r.request_digest)?, r.answer))).transpose()
+    }
+
+    /// Keeps the answer to a request, and forgets those older than `keep` microseconds.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn keep_answer(
+        &self,
+        tenant: &TenantName,
+        key: &str,
+        request: &Digest,
+        answer: &str,
+        now: i64,
+        keep: i64,
+    ) -> Result<(), StoreError> {
+        let Some(tenant) = self.tenant_id(tenant).await? else { return Ok(()) };
+        let mut tx = self.pool.begin().await?;
+        tx.execute(&sql::IDEMPOTENCY_PRUNE, &[tenant.into(), (now - keep).into()]).await?;
+        let args = [tenant.into(), key.into(), request.0.to_vec().into(), answer.into(), now.into()];
+        tx.execute(&sql::IDEMPOTENCY_INSERT, &args).await?;
+        tx.commit().await
     }
 }
 
@@ -1112,44 +1150,15 @@ impl WriteTx {
         Ok(row.map_or((0, 0), |Pair(items, bytes)| (items, bytes)))
     }
 
-    /// The answer given to a request with this key, with the request's digest.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn find_answer(&mut self, key: &str) -> Result<Option<(Digest, String)>, StoreError> {
-        #[derive(FromRow)]
-        struct Row {
-            request_digest: Vec<u8>,
-            answer: String,
-        }
-        let row: Option<Row> = self.tx.row(&sql::IDEMPOTENCY_FIND, &[self.tenant.into(), key.into()]).await?;
-        row.map(|r| Ok((read_digest(&r.request_digest)?, r.answer))).transpose()
-    }
-
-    /// Keeps the answer to a request.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn insert_answer(
-        &mut self,
-        key: &str,
-        request: &Digest,
-        answer: &str,
-        now: i64,
-        keep: i64,
-    ) -> Result<(), StoreError> {
-        self.tx.execute(&sql::IDEMPOTENCY_PRUNE, &[self.tenant.into(), (now - keep).into()]).await?;
-        let args = [self.tenant.into(), key.into(), request.0.to_vec().into(), answer.into(), now.into()];
-        self.tx.execute(&sql::IDEMPOTENCY_INSERT, &args).await?;
-        Ok(())
-    }
-
     /// How the derived rows of `changes` differ from the stored ones.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn compare(&mut self, changes: &Changes) -> Result<Difference, StoreError> {
         let mut difference = Difference { surplus: changes.old_versions.len(), missing: changes.new_versions.len() };
+        let (old, new) = self.diff_states(changes).await?;
+        difference.surplus += old.len();
+        difference.missing += new.len();
         let (old, new) = self.diff_epochs(changes).await?;
         difference.surplus += old.len();
         difference.missing += new.len();
@@ -1170,6 +1179,11 @@ impl WriteTx {
             return Ok(Vec::new());
         }
         self.tx.rows(statement, &[self.tenant.into(), json(&ids)]).await
+    }
+
+    async fn diff_states(&mut self, changes: &Changes) -> Result<(Vec<WithSeq<StateRow>>, Vec<StateRow>), StoreError> {
+        let open = self.open_rows(&sql::STATES_OPEN, &changes.objects).await?;
+        Ok(diff(open, &changes.states))
     }
 
     async fn diff_epochs(&mut self, changes: &Changes) -> Result<(Vec<WithSeq<EpochRow>>, Vec<EpochRow>), StoreError> {
@@ -1205,11 +1219,12 @@ impl WriteTx {
         let epochs = self.diff_epochs(changes).await?;
         let revisions = self.diff_revisions(changes).await?;
         let findings = self.diff_findings(changes).await?;
-        let states = self.open_states(&changes.changed_objects).await?;
+        let states = self.diff_states(changes).await?;
         // Last of all what the whole tenant waits for: the head of the ledger.
         let commit = self.take_commit(&changes.entries, now).await?;
         let seq = commit.seq;
-        self.write_versions(changes, seq, &states).await?;
+        self.write_versions(changes, seq).await?;
+        self.write_states(states, seq, changes.rules).await?;
         self.write_epochs(epochs, seq, changes.rules).await?;
         self.write_revisions(revisions, seq, changes.rules).await?;
         self.write_findings(findings, seq, changes.rules).await?;
@@ -1269,20 +1284,27 @@ impl WriteTx {
         Ok(Commit { seq, committed_at })
     }
 
-    async fn open_states(&mut self, objects: &[i64]) -> Result<Vec<OldState>, StoreError> {
-        if objects.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.tx.rows(&sql::STATES_OPEN, &[self.tenant.into(), json(&objects)]).await
-    }
-
-    async fn write_versions(&mut self, changes: &Changes, seq: i64, states: &[OldState]) -> Result<(), StoreError> {
+    async fn write_versions(&mut self, changes: &Changes, seq: i64) -> Result<(), StoreError> {
         let before = [self.tenant.into(), seq.into()];
         self.write_rows(&sql::VERSIONS_CLOSE, &before, &changes.old_versions, &[]).await?;
-        self.write_rows(&sql::VERSIONS_INSERT, &before, &changes.new_versions, &[changes.rules.into()]).await?;
-        self.write_rows(&sql::STATES_CLOSE, &before, states, &[]).await?;
-        let after = [self.source.into(), changes.rules.into()];
-        self.write_rows(&sql::STATES_INSERT, &before, &changes.new_states, &after).await
+        self.write_rows(&sql::VERSIONS_INSERT, &before, &changes.new_versions, &[changes.rules.into()]).await
+    }
+
+    async fn write_states(
+        &mut self,
+        (old, new): (Vec<WithSeq<StateRow>>, Vec<StateRow>),
+        seq: i64,
+        rules: i64,
+    ) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Old {
+            object_id: i64,
+            from_seq: i64,
+        }
+        let old: Vec<Old> = old.into_iter().map(|o| Old { object_id: o.row.object_id, from_seq: o.from_seq }).collect();
+        let before = [self.tenant.into(), seq.into()];
+        self.write_rows(&sql::STATES_CLOSE, &before, &old, &[]).await?;
+        self.write_rows(&sql::STATES_INSERT, &before, &new, &[self.source.into(), rules.into()]).await
     }
 
     async fn write_epochs(
@@ -1401,12 +1423,6 @@ impl WriteTx {
     pub async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await
     }
-}
-
-#[derive(FromRow, Serialize)]
-struct OldState {
-    object_id: i64,
-    from_seq: i64,
 }
 
 /// The stored rows that should not be there, and the derived rows that should.

@@ -1,14 +1,11 @@
 //! The one integration test binary, one module a surface.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper that fails should end its test, just as the test itself may"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper that fails should end its test, just as the test itself may")]
 
-#[cfg(test)]
 mod graphql;
 mod http;
+mod input;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
-#[cfg(test)]
+mod records;
 mod support;

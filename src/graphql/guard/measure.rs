@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use async_graphql::parser::types::{
-    Directive, ExecutableDocument, Field, FragmentSpread, OperationDefinition, Selection,
-    SelectionSet,
+    Directive, ExecutableDocument, Field, FragmentSpread, OperationDefinition, Selection, SelectionSet,
 };
 use async_graphql::{Name, Number, Positioned, Variables};
 use async_graphql_value::{ConstValue, Value};
@@ -53,14 +52,7 @@ impl<'a> Meter<'a> {
         variables: &'a Variables,
         operation: Option<&'a OperationDefinition>,
     ) -> Self {
-        Self {
-            document,
-            limits,
-            variables,
-            operation,
-            fragments: HashMap::new(),
-            visited: 0,
-        }
+        Self { document, limits, variables, operation, fragments: HashMap::new(), visited: 0 }
     }
 
     /// The size of `set`, which stands `level` levels below its root.
@@ -112,12 +104,8 @@ impl<'a> Meter<'a> {
     fn selection(&mut self, selection: &'a Selection, level: usize) -> Result<Size, GuardError> {
         match selection {
             Selection::Field(field) => self.field(&field.node, level),
-            Selection::InlineFragment(inline) => self
-                .set(&inline.node.selection_set.node, level + 1)
-                .map(inlined),
-            Selection::FragmentSpread(spread) => self
-                .fragment(spread_name(&spread.node), level + 1)
-                .map(inlined),
+            Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node, level + 1).map(inlined),
+            Selection::FragmentSpread(spread) => self.fragment(spread_name(&spread.node), level + 1).map(inlined),
         }
     }
 
@@ -196,9 +184,7 @@ impl<'a> Meter<'a> {
 
 /// A page size as a count; negative ones, which the resolver refuses, count as none.
 fn count(number: &Number) -> Option<u64> {
-    number
-        .as_u64()
-        .or_else(|| number.as_i64().map(|_negative| 0))
+    number.as_u64().or_else(|| number.as_i64().map(|_negative| 0))
 }
 
 fn beside(left: Size, right: Size) -> Size {
@@ -213,11 +199,7 @@ fn beside(left: Size, right: Size) -> Size {
 }
 
 fn inlined(inner: Size) -> Size {
-    Size {
-        selections: inner.selections.saturating_add(1),
-        levels: inner.levels + 1,
-        ..inner
-    }
+    Size { selections: inner.selections.saturating_add(1), levels: inner.levels + 1, ..inner }
 }
 
 /// `edges` and `nodes` make their parent a connection; `nodes(ids:)` is a look-up, not a page.

@@ -11,9 +11,7 @@ mod scan;
 use std::collections::HashSet;
 
 use async_graphql::parser::Error as ParseError;
-use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
-};
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Name, Pos, Request, ServerError, Value, Variables};
 
 use self::measure::{Meter, Size, Tally};
@@ -70,21 +68,13 @@ impl GuardError {
     }
 
     fn cost(cost: u64, limit: u64) -> Self {
-        let message = format!(
-            "The query costs {cost} (fields multiplied by page sizes); at most {limit} is allowed."
-        );
+        let message = format!("The query costs {cost} (fields multiplied by page sizes); at most {limit} is allowed.");
         let extensions = vec![("limit", limit), ("cost", cost)];
         Self::over(code::QUERY_TOO_COMPLEX, message, extensions)
     }
 
     fn over(code: &'static str, message: String, extensions: Vec<(&'static str, u64)>) -> Self {
-        Self {
-            cause: Cause::Limit,
-            code,
-            message,
-            locations: Vec::new(),
-            extensions,
-        }
+        Self { cause: Cause::Limit, code, message, locations: Vec::new(), extensions }
     }
 
     fn cycle(fragment: &str) -> Self {
@@ -102,10 +92,7 @@ impl GuardError {
     }
 
     fn syntax(error: &ParseError) -> Self {
-        Self {
-            locations: error.positions().collect(),
-            ..Self::invalid(error.to_string(), None)
-        }
+        Self { locations: error.positions().collect(), ..Self::invalid(error.to_string(), None) }
     }
 }
 
@@ -129,8 +116,7 @@ impl From<GuardError> for ServerError {
 /// or a required variable that is missing.
 pub fn check(mut request: Request, limits: &GuardLimits) -> Result<Guarded, GuardError> {
     check_text(&request.query, limits)?;
-    let document = async_graphql::parser::parse_query(&request.query)
-        .map_err(|error| GuardError::syntax(&error))?;
+    let document = async_graphql::parser::parse_query(&request.query).map_err(|error| GuardError::syntax(&error))?;
     check_tally(Tally::of(&document), limits)?;
     let chosen = chosen(&document.operations, request.operation_name.as_deref());
     let (cost, visited) = check_size(&document, &request.variables, chosen, limits)?;
@@ -140,34 +126,16 @@ pub fn check(mut request: Request, limits: &GuardLimits) -> Result<Guarded, Guar
         keep_declared(chosen, &mut request.variables);
     }
     request.set_parsed_query(document);
-    Ok(Guarded {
-        request,
-        operation,
-        cost,
-        visited,
-    })
+    Ok(Guarded { request, operation, cost, visited })
 }
 
 fn check_text(text: &str, limits: &GuardLimits) -> Result<(), GuardError> {
-    at_most(
-        text.len(),
-        limits.query_bytes,
-        code::QUERY_TOO_LARGE,
-        "bytes",
-    )?;
+    at_most(text.len(), limits.query_bytes, code::QUERY_TOO_LARGE, "bytes")?;
     let found = scan::scan(text).map_err(|scan::Unterminated(at)| {
-        GuardError::invalid(
-            "A string is not terminated.".into(),
-            Some(position(text, at)),
-        )
+        GuardError::invalid("A string is not terminated.".into(), Some(position(text, at)))
     })?;
     at_most(found.tokens, limits.tokens, code::QUERY_TOO_LARGE, "tokens")?;
-    at_most(
-        found.nesting,
-        limits.nesting,
-        code::QUERY_TOO_LARGE,
-        "levels of brackets",
-    )
+    at_most(found.nesting, limits.nesting, code::QUERY_TOO_LARGE, "levels of brackets")
 }
 
 fn check_tally(tally: Tally, limits: &GuardLimits) -> Result<(), GuardError> {
@@ -211,19 +179,11 @@ fn check_size(
 fn check_operation(size: Size, chosen: bool, limits: &GuardLimits) -> Result<(), GuardError> {
     check_selections(size.selections, limits)?;
     if size.depth > limits.depth {
-        return Err(GuardError::too_deep(
-            "fields below one another",
-            limits.depth,
-        ));
+        return Err(GuardError::too_deep("fields below one another", limits.depth));
     }
     if size.fields > limits.root_fields {
         let code = code::QUERY_TOO_COMPLEX;
-        return Err(GuardError::limit(
-            code,
-            "root fields",
-            size.fields,
-            limits.root_fields,
-        ));
+        return Err(GuardError::limit(code, "root fields", size.fields, limits.root_fields));
     }
     if chosen && size.cost > limits.cost {
         return Err(GuardError::cost(size.cost, limits.cost));
@@ -249,34 +209,23 @@ fn check_fragments(
 
 fn check_selections(selections: u64, limits: &GuardLimits) -> Result<(), GuardError> {
     if selections > limits.selections {
-        return Err(GuardError::too_deep(
-            "selections once its fragments are expanded",
-            limits.selections,
-        ));
+        return Err(GuardError::too_deep("selections once its fragments are expanded", limits.selections));
     }
     Ok(())
 }
 
 /// The operation that execution will choose, by the same rules.
-fn chosen<'a>(
-    operations: &'a DocumentOperations,
-    name: Option<&str>,
-) -> Option<&'a OperationDefinition> {
+fn chosen<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Option<&'a OperationDefinition> {
     match (operations, name) {
         (DocumentOperations::Single(operation), None) => Some(&operation.node),
         (DocumentOperations::Multiple(named), Some(name)) => named.get(name).map(|it| &it.node),
-        (DocumentOperations::Multiple(named), None) if named.len() == 1 => {
-            named.values().next().map(|it| &it.node)
-        }
+        (DocumentOperations::Multiple(named), None) if named.len() == 1 => named.values().next().map(|it| &it.node),
         (DocumentOperations::Single(_), Some(_)) | (DocumentOperations::Multiple(_), None) => None,
     }
 }
 
 /// Execution would find a missing variable only in the middle of its work, field by field.
-fn check_variables(
-    operation: &OperationDefinition,
-    variables: &Variables,
-) -> Result<(), GuardError> {
+fn check_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), GuardError> {
     for definition in &operation.variable_definitions {
         let (name, kind) = (&definition.node.name.node, &definition.node.var_type.node);
         let missing = match variables.get(name) {
@@ -301,8 +250,5 @@ fn keep_declared(operation: &OperationDefinition, variables: &mut Variables) {
 fn position(text: &str, offset: usize) -> Pos {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Pos {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-    }
+    Pos { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }

@@ -64,9 +64,7 @@ fn end_of_word(bytes: &[u8], start: usize) -> usize {
 }
 
 fn end_of_line(bytes: &[u8], start: usize) -> usize {
-    let length = bytes[start..]
-        .iter()
-        .take_while(|byte| !matches!(byte, b'\r' | b'\n'));
+    let length = bytes[start..].iter().take_while(|byte| !matches!(byte, b'\r' | b'\n'));
     start + length.count()
 }
 
@@ -109,13 +107,7 @@ mod tests {
     #[test]
     fn brackets_in_strings_and_comments_do_not_count() {
         let text = "{ a(x: \"[[\\\"[[\", y: \"\"\"{{ \\\"\"\" {{\"\"\") # ((((\n b }";
-        assert_eq!(
-            scan(text),
-            Ok(Scan {
-                tokens: 12,
-                nesting: 2
-            })
-        );
+        assert_eq!(scan(text), Ok(Scan { tokens: 12, nesting: 2 }));
     }
 
     #[test]
@@ -127,12 +119,6 @@ mod tests {
 
     #[test]
     fn closing_brackets_alone_do_not_underflow() {
-        assert_eq!(
-            scan("}}}{"),
-            Ok(Scan {
-                tokens: 4,
-                nesting: 1
-            })
-        );
+        assert_eq!(scan("}}}{"), Ok(Scan { tokens: 4, nesting: 1 }));
     }
 }

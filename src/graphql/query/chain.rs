@@ -45,8 +45,7 @@ impl ChainQuery {
         let view = view(ctx).await?;
         let OperationSequenceFilter { source, namespace, name, status } = filter.unwrap_or_default();
         let filter = SequenceFilter { source: None, namespace, name, status: status.map(Into::into) };
-        let list =
-            List::new(&view, "operationSequences", &(&source, &filter.namespace, &filter.name, &filter.status));
+        let list = List::new(&view, "operationSequences", &(&source, &filter.namespace, &filter.name, &filter.status));
         let page: Page<(String, String, String)> = PageArgs::new(first, after, last, before).page(&list)?;
         let rows = view.scope().list_sequences(source.as_deref(), &filter, page.clone()).await?;
         let scope = view.scope().clone();
@@ -70,16 +69,20 @@ impl ChainQuery {
         #[graphql(desc = "The source; may be left out while the tenant has only one.")] source: Option<String>,
         #[graphql(desc = "The namespace of the results.")] namespace: String,
         #[graphql(desc = "The name of the execution.")] pack_execution: String,
-        #[graphql(desc = "The rank of the epoch, from 1. It changes when older epochs become known.")]
-        epoch: Option<i32>,
-        #[graphql(desc = "The identity of the epoch: the uid of its execution where that is known.")]
-        epoch_uid: Option<String>,
+        #[graphql(desc = "The rank of the epoch, from 1. It changes when older epochs become known.")] epoch: Option<
+            i32,
+        >,
+        #[graphql(desc = "The identity of the epoch: the uid of its execution where that is known.")] epoch_uid: Option<
+            String,
+        >,
     ) -> Result<Option<RevisionChain>, ApiError> {
         let pick = match (epoch, epoch_uid) {
             (None, None) => ChainPick::Newest,
             (Some(rank), None) => ChainPick::Rank(rank.into()),
             (None, Some(uid)) => ChainPick::Uid(uid),
-            (Some(_), Some(_)) => return Err(ApiError::bad_input("Name the epoch by epoch or by epochUid, not by both.")),
+            (Some(_), Some(_)) => {
+                return Err(ApiError::bad_input("Name the epoch by epoch or by epochUid, not by both."));
+            }
         };
         let view = view(ctx).await?;
         let Some(source) = view.scope().pick_source(source.as_deref())? else { return Ok(None) };

@@ -138,7 +138,9 @@ impl RecordQuery {
         #[graphql(desc = "The source; may be left out while the tenant has only one.")] source: Option<String>,
         #[graphql(desc = "The namespace.")] namespace: String,
         #[graphql(desc = "The name.")] name: String,
-        #[graphql(desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one.")]
+        #[graphql(
+            desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one."
+        )]
         uid: Option<String>,
     ) -> Result<Option<ClusterPack>, ApiError> {
         let key = NaturalKey::new(kind::PACK, &namespace, &name);
@@ -153,7 +155,9 @@ impl RecordQuery {
         #[graphql(desc = "The source; may be left out while the tenant has only one.")] source: Option<String>,
         #[graphql(desc = "The namespace.")] namespace: String,
         #[graphql(desc = "The name.")] name: String,
-        #[graphql(desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one.")]
+        #[graphql(
+            desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one."
+        )]
         uid: Option<String>,
     ) -> Result<Option<PackExecution>, ApiError> {
         let key = NaturalKey::new(kind::EXECUTION, &namespace, &name);
@@ -168,7 +172,9 @@ impl RecordQuery {
         #[graphql(desc = "The source; may be left out while the tenant has only one.")] source: Option<String>,
         #[graphql(desc = "The namespace.")] namespace: String,
         #[graphql(desc = "The name.")] name: String,
-        #[graphql(desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one.")]
+        #[graphql(
+            desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one."
+        )]
         uid: Option<String>,
     ) -> Result<Option<PackOperationResult>, ApiError> {
         let key = NaturalKey::new(kind::RESULT, &namespace, &name);
@@ -185,7 +191,9 @@ impl RecordQuery {
         #[graphql(desc = "The namespace; the same on every cluster.", default_with = "RECEIPT_NAMESPACE.to_owned()")]
         namespace: String,
         #[graphql(desc = "The name.")] name: String,
-        #[graphql(desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one.")]
+        #[graphql(
+            desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one."
+        )]
         uid: Option<String>,
     ) -> Result<Option<PackReceipt>, ApiError> {
         let key = NaturalKey { cluster, ..NaturalKey::new(kind::RECEIPT, &namespace, &name) };
@@ -198,13 +206,17 @@ impl RecordQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The source; may be left out while the tenant has only one.")] source: Option<String>,
-        #[graphql(desc = "The canonical kind, such as `PackInstance`, or `Kind.group` outside of the platform's groups.")]
+        #[graphql(
+            desc = "The canonical kind, such as `PackInstance`, or `Kind.group` outside of the platform's groups."
+        )]
         kind: String,
         #[graphql(desc = "The cluster, for kinds that have the same namespace on every cluster: receipts.")]
         cluster: Option<String>,
         #[graphql(desc = "The namespace; left out for cluster-scoped objects.")] namespace: Option<String>,
         #[graphql(desc = "The name.")] name: String,
-        #[graphql(desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one.")]
+        #[graphql(
+            desc = "The uid; without it, the newest live object of the name is meant, else the newest closed one."
+        )]
         uid: Option<String>,
     ) -> Result<Option<Record>, ApiError> {
         let cluster = cluster.unwrap_or_default();

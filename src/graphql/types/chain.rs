@@ -211,10 +211,8 @@ impl RevisionChain {
     ) -> Result<Connection<Finding>, ApiError> {
         let sequence = &self.epoch.sequence;
         let key = NaturalKey::sequence(&sequence.namespace, &sequence.name);
-        let subjects = vec![
-            Subject::Epoch(key.clone(), self.epoch.uid.clone()).to_string(),
-            Subject::Sequence(key).to_string(),
-        ];
+        let subjects =
+            vec![Subject::Epoch(key.clone(), self.epoch.uid.clone()).to_string(), Subject::Sequence(key).to_string()];
         findings(&self.view, sequence.source, subjects, PageArgs::new(first, after, last, before)).await
     }
 }

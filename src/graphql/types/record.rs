@@ -72,12 +72,8 @@ impl Recorded {
     /// # Errors
     /// If the store fails.
     pub async fn refer(&self, relation: Relation) -> Result<Option<RecordRef>, ApiError> {
-        let question = Question {
-            source: self.record.source,
-            key: self.record.key.clone(),
-            object: self.record.object,
-            relation,
-        };
+        let question =
+            Question { source: self.record.source, key: self.record.key.clone(), object: self.record.object, relation };
         let reference = self.view.load(question).await?;
         Ok(reference.map(|reference| RecordRef::resolved(&self.view, reference)))
     }

@@ -40,11 +40,7 @@ impl Rate {
     /// Buckets that refill with `per_minute` tokens a minute.
     #[must_use]
     pub fn new(per_minute: u32, now: Now) -> Self {
-        Self {
-            per_minute: f64::from(per_minute.max(1)),
-            now,
-            buckets: Mutex::default(),
-        }
+        Self { per_minute: f64::from(per_minute.max(1)), now, buckets: Mutex::default() }
     }
 
     /// Takes `tokens` from the bucket of `principal`; more than a bucket holds counts as all of it.
@@ -75,10 +71,7 @@ impl Rate {
         let now = (self.now)();
         let mut buckets = locked(&self.buckets);
         self.forget_full(&mut buckets, now);
-        let full = || Bucket {
-            tokens: self.per_minute,
-            filled: now,
-        };
+        let full = || Bucket { tokens: self.per_minute, filled: now };
         let bucket = buckets.entry(principal.clone()).or_insert_with(full);
         bucket.tokens = self.level(bucket, now);
         bucket.filled = now;
@@ -136,11 +129,7 @@ impl InFlight {
     /// Room for `all` operations, `each` of them for one principal.
     #[must_use]
     pub fn new(all: usize, each: usize) -> Arc<Self> {
-        Arc::new(Self {
-            all,
-            each,
-            counts: Mutex::default(),
-        })
+        Arc::new(Self { all, each, counts: Mutex::default() })
     }
 
     /// Takes a place for `principal`.
@@ -158,10 +147,7 @@ impl InFlight {
         }
         counts.all += 1;
         counts.each.insert(principal.clone(), mine + 1);
-        Ok(Place {
-            owner: Arc::clone(self),
-            principal: principal.clone(),
-        })
+        Ok(Place { owner: Arc::clone(self), principal: principal.clone() })
     }
 }
 
@@ -210,8 +196,7 @@ mod tests {
         let time = Arc::new(Mutex::new(Instant::now()));
         let rate = Rate::new(60, turned(&time));
         for number in 0..REMEMBERED {
-            rate.take(&PrincipalKey(number.to_string().into()), 1)
-                .unwrap();
+            rate.take(&PrincipalKey(number.to_string().into()), 1).unwrap();
         }
         *time.lock().unwrap() += Duration::from_mins(1);
         rate.take(&PrincipalKey::anonymous(), 1).unwrap();

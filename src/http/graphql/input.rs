@@ -19,11 +19,7 @@ pub use crate::graphql::raw::RawVariables;
 ///
 /// # Errors
 /// 413 when it is larger, 408 when it does not arrive in time, 400 when it breaks off.
-pub async fn read(
-    headers: &HeaderMap,
-    body: Body,
-    limits: &GraphqlLimits,
-) -> Result<Bytes, Refusal> {
+pub async fn read(headers: &HeaderMap, body: Body, limits: &GraphqlLimits) -> Result<Bytes, Refusal> {
     let mut chunks = body.into_data_stream();
     let limit = limits.body_bytes;
     if declared_length(headers).is_some_and(|length| length > limit as u64) {
@@ -76,11 +72,7 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 
 fn too_large(limit: usize) -> Refusal {
     let message = format!("The body is larger than {limit} bytes.");
-    Refusal::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        code::PAYLOAD_TOO_LARGE,
-        message,
-    )
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, code::PAYLOAD_TOO_LARGE, message)
 }
 
 fn too_slow() -> Refusal {
@@ -129,9 +121,7 @@ pub fn from_json(body: &[u8], limits: &GraphqlLimits) -> Result<Request, Refusal
 /// What is wrong, without the decoder's own words, which repeat the client's text.
 fn reason(error: &serde_json::Error) -> &'static str {
     match error.classify() {
-        serde_json::error::Category::Data => {
-            "a parameter is missing, repeated or of the wrong type"
-        }
+        serde_json::error::Category::Data => "a parameter is missing, repeated or of the wrong type",
         _ => "it is not valid JSON",
     }
 }
@@ -151,9 +141,7 @@ pub fn from_uri(uri: &Uri, limits: &GraphqlLimits) -> Result<Request, Refusal> {
             continue;
         };
         if seen.contains(&name) {
-            return Err(Refusal::malformed(format!(
-                "Parameter \"{name}\" is repeated."
-            )));
+            return Err(Refusal::malformed(format!("Parameter \"{name}\" is repeated.")));
         }
         seen.push(name);
         match name {
@@ -194,10 +182,7 @@ fn request(parameters: Parameters, limits: &GraphqlLimits) -> Result<Request, Re
 }
 
 /// A parameter that is JSON `null` counts as absent.
-#[expect(
-    clippy::borrowed_box,
-    reason = "`Option::filter` passes the box by reference"
-)]
+#[expect(clippy::borrowed_box, reason = "`Option::filter` passes the box by reference")]
 fn is_some(raw: &Box<RawValue>) -> bool {
     raw.get() != "null"
 }
@@ -215,10 +200,8 @@ fn object(
 /// Bounds the depth and the number of values before anything recurses over them.
 fn check_json(name: &str, text: &str, limits: &GraphqlLimits) -> Result<(), Refusal> {
     let (depth, values) = json_extent(text);
-    for (what, actual, limit) in [
-        ("levels", depth, limits.variable_depth),
-        ("values", values, limits.variable_values),
-    ] {
+    for (what, actual, limit) in [("levels", depth, limits.variable_depth), ("values", values, limits.variable_values)]
+    {
         if actual > limit {
             let message = format!("Parameter \"{name}\" has more than {limit} {what}.");
             let status = StatusCode::BAD_REQUEST;

@@ -53,10 +53,7 @@ fn range(text: &str) -> Range {
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default().to_ascii_lowercase();
     let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-    Range {
-        name,
-        quality: quality.map_or(1000, thousandths),
-    }
+    Range { name, quality: quality.map_or(1000, thousandths) }
 }
 
 /// A quality such as `0.85` in thousandths; what is none counts as 0.
@@ -72,11 +69,7 @@ fn thousandths(text: &str) -> u16 {
 
 /// The quality of `name`: that of the most specific range that matches.
 fn quality(ranges: &[Range], name: &str, wildcards: bool) -> u16 {
-    let wildcards: &[&str] = if wildcards {
-        &["application/*", "*/*"]
-    } else {
-        &[]
-    };
+    let wildcards: &[&str] = if wildcards { &["application/*", "*/*"] } else { &[] };
     std::iter::once(&name)
         .chain(wildcards)
         .find_map(|wanted| ranges.iter().find(|range| range.name == **wanted))
@@ -95,9 +88,7 @@ pub fn is_json(headers: &HeaderMap) -> bool {
         return false;
     };
     let mut parts = text.split(';').map(str::trim);
-    let json = parts
-        .next()
-        .is_some_and(|name| name.eq_ignore_ascii_case("application/json"));
+    let json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"));
     json && parts.all(is_utf8_parameter)
 }
 
@@ -133,10 +124,7 @@ mod tests {
     #[test]
     fn wildcards_and_silence_mean_plain_json() {
         assert_eq!(negotiated("*/*"), Some(Media::Json));
-        assert_eq!(
-            negotiated("text/html, application/*;q=0.1"),
-            Some(Media::Json)
-        );
+        assert_eq!(negotiated("text/html, application/*;q=0.1"), Some(Media::Json));
         assert_eq!(Media::negotiate(&HeaderMap::new()), Some(Media::Json));
     }
 

@@ -64,10 +64,7 @@ impl<E: Executor> GraphqlService<E> {
     pub fn new(executor: E, limits: GraphqlLimits) -> Self {
         Self {
             executor,
-            rate: Arc::new(Rate::new(
-                limits.operations_per_minute,
-                Arc::new(Instant::now),
-            )),
+            rate: Arc::new(Rate::new(limits.operations_per_minute, Arc::new(Instant::now))),
             in_flight: InFlight::new(limits.in_flight, limits.in_flight_each),
             limits: Arc::new(limits),
             prepare: Arc::new(|_, request| request),
@@ -135,13 +132,10 @@ impl<E: Executor> GraphqlService<E> {
     /// Takes a place in flight and one token, the least any request costs.
     fn admit(&self, parts: &Parts) -> Result<Place, Refusal> {
         let principal = principal(parts);
-        let place = self
-            .in_flight
-            .enter(&principal)
-            .map_err(|full| match full {
-                Full::Server => Refusal::overloaded(),
-                Full::Principal => Refusal::rate_limited(1, "Too many operations in flight."),
-            })?;
+        let place = self.in_flight.enter(&principal).map_err(|full| match full {
+            Full::Server => Refusal::overloaded(),
+            Full::Principal => Refusal::rate_limited(1, "Too many operations in flight."),
+        })?;
         self.charge(&principal, 1)?;
         Ok(place)
     }
@@ -155,9 +149,7 @@ impl<E: Executor> GraphqlService<E> {
     fn charge_rest(&self, principal: &PrincipalKey, cost: u64) -> Result<(), Refusal> {
         let weight = cost.div_ceil(self.limits.cost_per_operation.max(1));
         let weight = u32::try_from(weight).unwrap_or(u32::MAX).max(1);
-        self.rate
-            .take(principal, weight - 1)
-            .map_err(|_wait| too_often(self.rate.wait(principal, weight)))
+        self.rate.take(principal, weight - 1).map_err(|_wait| too_often(self.rate.wait(principal, weight)))
     }
 
     /// Checks the document and charges the rest of its cost.
@@ -172,16 +164,9 @@ impl<E: Executor> GraphqlService<E> {
         Ok(guarded)
     }
 
-    async fn execute(
-        &self,
-        parts: &Parts,
-        guarded: Guarded,
-        media: Media,
-    ) -> Result<Reply, Refusal> {
+    async fn execute(&self, parts: &Parts, guarded: Guarded, media: Media) -> Result<Reply, Refusal> {
         let trace = trace_id(parts);
-        let executed = self
-            .run((self.prepare)(parts, guarded.request), &trace)
-            .await?;
+        let executed = self.run((self.prepare)(parts, guarded.request), &trace).await?;
         reply::executed(executed, media, &self.limits, &trace)
     }
 
@@ -203,10 +188,7 @@ impl<E: Executor> GraphqlService<E> {
     }
 }
 
-async fn by_post<E: Executor>(
-    State(service): State<GraphqlService<E>>,
-    request: axum::extract::Request,
-) -> Response {
+async fn by_post<E: Executor>(State(service): State<GraphqlService<E>>, request: axum::extract::Request) -> Response {
     let (parts, body) = request.into_parts();
     match acceptable(&parts.headers) {
         Ok(media) => respond(media, service.post(&parts, body, media).await),
@@ -214,10 +196,7 @@ async fn by_post<E: Executor>(
     }
 }
 
-async fn by_get<E: Executor>(
-    State(service): State<GraphqlService<E>>,
-    request: axum::extract::Request,
-) -> Response {
+async fn by_get<E: Executor>(State(service): State<GraphqlService<E>>, request: axum::extract::Request) -> Response {
     let (parts, _) = request.into_parts();
     match acceptable(&parts.headers) {
         Ok(media) => respond(media, service.get(&parts, media).await),
@@ -227,10 +206,7 @@ async fn by_get<E: Executor>(
 
 async fn by_other(headers: HeaderMap) -> Response {
     let media = Media::negotiate(&headers).unwrap_or(Media::Json);
-    respond(
-        media,
-        Err(Refusal::method(METHODS, "Use POST, or GET for queries.")),
-    )
+    respond(media, Err(Refusal::method(METHODS, "Use POST, or GET for queries.")))
 }
 
 fn acceptable(headers: &HeaderMap) -> Result<Media, Refusal> {
@@ -257,6 +233,12 @@ fn respond(media: Media, outcome: Result<Reply, Refusal>) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.extend(extra);
     response
+}
+
+/// The answer to a request that is refused before it comes here, in the media type it accepts.
+#[must_use]
+pub fn refuse(headers: &HeaderMap, refusal: Refusal) -> Response {
+    respond(Media::negotiate(headers).unwrap_or(Media::Json), Err(refusal))
 }
 
 fn too_often(seconds: u64) -> Refusal {

@@ -23,11 +23,7 @@ impl Refusal {
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let mut error = ServerError::new(message, None);
         error.extensions.get_or_insert_default().set("code", code);
-        Self {
-            status,
-            error: Box::new(error),
-            headers: Vec::new(),
-        }
+        Self { status, error: Box::new(error), headers: Vec::new() }
     }
 
     /// The request is not a GraphQL request.
@@ -43,20 +39,12 @@ impl Refusal {
             Cause::Invalid => invalid,
             Cause::Limit => StatusCode::BAD_REQUEST,
         };
-        Self {
-            status,
-            error: Box::new(error.into()),
-            headers: Vec::new(),
-        }
+        Self { status, error: Box::new(error.into()), headers: Vec::new() }
     }
 
     /// The method is not served; `allow` lists those that are.
     pub fn method(allow: &'static str, message: &str) -> Self {
-        let refusal = Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            code::METHOD_NOT_ALLOWED,
-            message,
-        );
+        let refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED, message);
         refusal.with(ALLOW, HeaderValue::from_static(allow))
     }
 

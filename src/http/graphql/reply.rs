@@ -49,22 +49,14 @@ pub fn refused(refusal: &Refusal) -> serde_json::Result<Vec<u8>> {
 ///
 /// # Errors
 /// A [`Refusal`] when the response would be larger than the limit.
-pub fn executed(
-    mut executed: Executed,
-    media: Media,
-    limits: &GraphqlLimits,
-    trace: &str,
-) -> Result<Reply, Refusal> {
+pub fn executed(mut executed: Executed, media: Media, limits: &GraphqlLimits, trace: &str) -> Result<Reply, Refusal> {
     let refused = publish(&mut executed, limits, trace);
     let members = Members {
         data: (!refused).then_some(&executed.data),
         errors: &executed.errors,
         extensions: &executed.extensions,
     };
-    Ok(Reply {
-        status: status(&executed, refused, media),
-        body: bounded_json(&members, limits.response_bytes)?,
-    })
+    Ok(Reply { status: status(&executed, refused, media), body: bounded_json(&members, limits.response_bytes)? })
 }
 
 /// Makes the errors of `executed` fit for clients: each has a code, none tells of the inside, and a
@@ -114,10 +106,7 @@ pub fn invalid_status(media: Media) -> StatusCode {
 /// Gives every error a code. One that a resolver raised without a code is a fault of ours: its
 /// text may hold anything, so it goes to the log and the client gets the trace id.
 fn make_public(error: &mut ServerError, trace: &str, message_bytes: usize) {
-    let is_fault = error
-        .extensions
-        .as_ref()
-        .is_none_or(|it| it.get("code").is_none())
+    let is_fault = error.extensions.as_ref().is_none_or(|it| it.get("code").is_none())
         && !error.path.is_empty()
         && !is_input_error(error);
     if is_fault {
@@ -159,14 +148,9 @@ fn shorten(message: &mut String, limit: usize) {
 }
 
 fn bounded_json(members: &Members<'_>, limit: usize) -> Result<Vec<u8>, Refusal> {
-    let mut bounded = Bounded {
-        bytes: Vec::new(),
-        limit,
-    };
+    let mut bounded = Bounded { bytes: Vec::new(), limit };
     serde_json::to_writer(&mut bounded, members).map_err(|_full| {
-        let message = format!(
-            "The response would be larger than {limit} bytes; select less or ask for smaller pages."
-        );
+        let message = format!("The response would be larger than {limit} bytes; select less or ask for smaller pages.");
         let status = StatusCode::BAD_REQUEST;
         Refusal::new(status, code::QUERY_TOO_COMPLEX, message)
     })?;

@@ -84,11 +84,11 @@ impl Summary {
 ///
 /// # Errors
 /// If the store fails. What was told before is on disk.
-pub async fn ingest<R: AsyncBufRead + Unpin>(
+pub async fn ingest<R: AsyncBufRead + Send + Unpin>(
     writer: &Writer,
     sender: &Sender,
     mut reader: ItemReader<R>,
-    mut tell: impl AsyncFnMut(ItemResult),
+    mut tell: impl FnMut(ItemResult) + Send,
 ) -> Result<Summary, WriteError> {
     let mut summary = Summary::default();
     let mut chunk: Vec<Prepared> = Vec::with_capacity(CHUNK);
@@ -124,14 +124,14 @@ async fn write(
     sender: &Sender,
     chunk: Vec<Prepared>,
     summary: &mut Summary,
-    tell: &mut impl AsyncFnMut(ItemResult),
+    tell: &mut (impl FnMut(ItemResult) + Send),
 ) -> Result<(), WriteError> {
     if chunk.is_empty() {
         return Ok(());
     }
     for result in writer.write(&sender.tenant, &sender.terms.source, &sender.principal, chunk).await? {
         summary.add(&result);
-        tell(result).await;
+        tell(result);
     }
     Ok(())
 }

@@ -67,9 +67,8 @@ impl Scope {
         page: Page<(String, String, String)>,
     ) -> Result<Rows<StoredSequence>, QueryError> {
         let filter = SequenceFilter { source: self.filter_source(source), ..filter.clone() };
-        let page: Page<SequencePlace> = page.map(|(source, namespace, name)| {
-            (self.source(&source).map_or(0, |source| source.id), namespace, name)
-        });
+        let page: Page<SequencePlace> =
+            page.map(|(source, namespace, name)| (self.source(&source).map_or(0, |source| source.id), namespace, name));
         Ok(self.as_of.list_sequences(&filter, &page).await?)
     }
 

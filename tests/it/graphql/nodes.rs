@@ -39,8 +39,9 @@ async fn every_id_leads_back_to_its_thing() {
         collect(&api.ask(EVERYTHING).await, &mut found);
         let kinds: BTreeSet<&str> = found.iter().map(|(kind, _)| kind.as_str()).collect();
         let schema = packtrail::graphql::sdl();
-        let nodes = schema.split("type ").filter(|part| part.lines().next().unwrap().contains(" implements Node")
-            || part.lines().next().unwrap().contains("& Node"));
+        let nodes = schema.split("type ").filter(|part| {
+            part.lines().next().unwrap().contains(" implements Node") || part.lines().next().unwrap().contains("& Node")
+        });
         let expected: BTreeSet<&str> = nodes.map(|part| part.split_whitespace().next().unwrap()).collect();
         assert_eq!(kinds, expected, "every type with an id is tried");
         for (kind, id) in &found {
@@ -49,7 +50,8 @@ async fn every_id_leads_back_to_its_thing() {
         }
         let ids: Vec<&String> = found.iter().map(|(_, id)| id).collect();
         let nodes = api.ask_with("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", json!({"ids": ids})).await;
-        let answered: Vec<&str> = nodes["nodes"].as_array().unwrap().iter().map(|n| n["id"].as_str().unwrap()).collect();
+        let answered: Vec<&str> =
+            nodes["nodes"].as_array().unwrap().iter().map(|n| n["id"].as_str().unwrap()).collect();
         assert_eq!(answered, ids);
     })
     .await;

@@ -57,7 +57,8 @@ const LISTS: [Listed; 10] = [
     },
 ];
 
-const PARTS: &str = "totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor } nodes { __typename }";
+const PARTS: &str =
+    "totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor } nodes { __typename }";
 
 async fn page(api: &Api, list: &Listed, arguments: &str) -> Value {
     let document = list.document.replace("PAGE", arguments).replace("PARTS", PARTS);
@@ -148,8 +149,14 @@ async fn arguments_that_make_no_page_are_refused() {
     for_each_database(async |store, tenant| {
         let api = Api::with_samples(&store, tenant).await;
         for arguments in [
-            "first: 1, last: 1", "first: 101", "last: 101", "first: -1", "after: \"x\"", "before: \"\"",
-            "first: 1, before: \"x\"", "after: \"e30\"",
+            "first: 1, last: 1",
+            "first: 101",
+            "last: 101",
+            "first: -1",
+            "after: \"x\"",
+            "before: \"\"",
+            "first: 1, before: \"x\"",
+            "after: \"e30\"",
         ] {
             let document = format!("{{ operationResults({arguments}) {{ totalCount }} }}");
             assert_eq!(api.code(&document).await, "BAD_USER_INPUT", "{arguments}");

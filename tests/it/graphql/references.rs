@@ -75,12 +75,17 @@ async fn findings_lead_to_what_they_are_about() {
         let findings = api.ask(query).await["findings"].clone();
         let nodes = findings["nodes"].as_array().unwrap();
         assert_eq!(findings["totalCount"], nodes.len());
-        let find = |code: &str| nodes.iter().find(|node| node["code"] == code).unwrap_or_else(|| panic!("{code}: {nodes:#?}"));
+        let find =
+            |code: &str| nodes.iter().find(|node| node["code"] == code).unwrap_or_else(|| panic!("{code}: {nodes:#?}"));
         assert_eq!(find("REVISION_GAP")["chain"], json!({"epoch": 1}));
         assert_eq!(find("REVISION_FORK")["sequence"]["name"], "nginx-ccs-dev-ccs-dev");
         let unverified = find("RECEIPT_UNVERIFIED");
-        assert_eq!((&unverified["severity"], &unverified["record"]["name"]), (&json!("CRITICAL"), &json!("nginx-ccs-dev")));
-        let on_record = "{ packReceipt(cluster: \"ccs-dev\", name: \"nginx-ccs-dev\") { findings { nodes { code } } } }";
+        assert_eq!(
+            (&unverified["severity"], &unverified["record"]["name"]),
+            (&json!("CRITICAL"), &json!("nginx-ccs-dev"))
+        );
+        let on_record =
+            "{ packReceipt(cluster: \"ccs-dev\", name: \"nginx-ccs-dev\") { findings { nodes { code } } } }";
         let on_record = api.ask(on_record).await["packReceipt"]["findings"]["nodes"].clone();
         assert!(on_record.as_array().unwrap().contains(&json!({"code": "RECEIPT_UNVERIFIED"})), "{on_record}");
         let critical = "{ findings(filter: {severity: CRITICAL}) { totalCount nodes { severity } } }";

@@ -106,7 +106,9 @@ fn literals(schema: &Value, arguments: &Value) -> String {
 /// Every root field with a kind of operation, as a whole document.
 fn root_fields(schema: &Value) -> Vec<(String, String)> {
     let mut documents = Vec::new();
-    for (operation, root) in [("query", "queryType"), ("mutation", "mutationType"), ("subscription", "subscriptionType")] {
+    for (operation, root) in
+        [("query", "queryType"), ("mutation", "mutationType"), ("subscription", "subscriptionType")]
+    {
         let Some(root) = own_types(schema).find(|t| t["name"] == schema[root]["name"]) else { continue };
         for field in root["fields"].as_array().unwrap() {
             let name = field["name"].as_str().unwrap();

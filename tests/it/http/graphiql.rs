@@ -10,25 +10,16 @@ async fn get(path: &str, tag: Option<&str>) -> (StatusCode, HeaderMap, String) {
         request = request.header(header::IF_NONE_MATCH, tag);
     }
     let routes = packtrail::http::graphiql::routes();
-    let response = routes
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
+    let response = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    (
-        parts.status,
-        parts.headers,
-        String::from_utf8(body.to_vec()).unwrap(),
-    )
+    (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }
 
 /// The files the page names.
 async fn named_files() -> Vec<String> {
     let (_, _, page) = get("/graphiql", None).await;
-    let parts = page
-        .split('"')
-        .filter(|part| part.starts_with("/graphiql/"));
+    let parts = page.split('"').filter(|part| part.starts_with("/graphiql/"));
     parts.map(str::to_owned).collect()
 }
 
@@ -45,12 +36,7 @@ async fn the_page_and_all_it_names_come_from_this_origin() {
         let (status, headers, body) = get(&file, None).await;
         assert_eq!(status, 200);
         assert!(body.len() > 1_000);
-        assert!(
-            headers[header::CACHE_CONTROL]
-                .to_str()
-                .unwrap()
-                .contains("immutable")
-        );
+        assert!(headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
         let kind = headers[header::CONTENT_TYPE].to_str().unwrap();
         assert!(kind.starts_with("text/javascript") || kind.starts_with("text/css"));
     }

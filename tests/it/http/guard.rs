@@ -27,58 +27,33 @@ fn cost_of(query: &str) -> u64 {
 /// Fields below one another, `depth` of them.
 fn deep(depth: usize) -> String {
     let inner = depth - 2;
-    format!(
-        "{{ tree {{ {}leaf{} }} }}",
-        "t { ".repeat(inner),
-        " }".repeat(inner)
-    )
+    format!("{{ tree {{ {}leaf{} }} }}", "t { ".repeat(inner), " }".repeat(inner))
 }
 
 #[test]
 fn nested_lists_and_objects_are_refused_before_the_parser_sees_them() {
-    let lists = format!(
-        "{{ literal(value: {}1{}) }}",
-        "[".repeat(2_000),
-        "]".repeat(2_000)
-    );
+    let lists = format!("{{ literal(value: {}1{}) }}", "[".repeat(2_000), "]".repeat(2_000));
     assert_eq!(code_of(&lists), code::QUERY_TOO_LARGE);
-    let objects = format!(
-        "{{ literal(value: {}1{}) }}",
-        "{a:".repeat(600),
-        "}".repeat(600)
-    );
+    let objects = format!("{{ literal(value: {}1{}) }}", "{a:".repeat(600), "}".repeat(600));
     assert_eq!(code_of(&objects), code::QUERY_TOO_LARGE);
 }
 
 #[test]
 fn brackets_hidden_behind_a_broken_block_string_are_refused() {
-    let query = format!(
-        "{{ literal(value: [\"\"\"[\", {}1{}]) }}",
-        "[".repeat(900),
-        "]".repeat(900)
-    );
+    let query = format!("{{ literal(value: [\"\"\"[\", {}1{}]) }}", "[".repeat(900), "]".repeat(900));
     assert_eq!(code_of(&query), code::BAD_USER_INPUT);
 }
 
 #[test]
 fn doubling_fragments_are_measured_once_each() {
     let fragments = (0..26)
-        .map(|level| {
-            format!(
-                "fragment f{level} on Tree {{ ...f{0} ...f{0} }} ",
-                level + 1
-            )
-        })
+        .map(|level| format!("fragment f{level} on Tree {{ ...f{0} ...f{0} }} ", level + 1))
         .collect::<Vec<_>>()
         .concat();
     let query = format!("{{ tree {{ ...f0 }} }} {fragments} fragment f26 on Tree {{ leaf }}");
     assert_eq!(code_of(&query), code::QUERY_TOO_DEEP);
 
-    let unlimited = GuardLimits {
-        selections: u64::MAX,
-        cost: u64::MAX,
-        ..GuardLimits::default()
-    };
+    let unlimited = GuardLimits { selections: u64::MAX, cost: u64::MAX, ..GuardLimits::default() };
     let visited = check(Request::new(query), &unlimited).unwrap().visited;
     assert!(visited < 200, "{visited} selections were visited");
 }
@@ -86,12 +61,7 @@ fn doubling_fragments_are_measured_once_each() {
 #[test]
 fn fragments_nobody_uses_count_too() {
     let fragments = (0..26)
-        .map(|level| {
-            format!(
-                "fragment f{level} on Tree {{ ...f{0} ...f{0} }} ",
-                level + 1
-            )
-        })
+        .map(|level| format!("fragment f{level} on Tree {{ ...f{0} ...f{0} }} ", level + 1))
         .collect::<Vec<_>>()
         .concat();
     let query = format!("{{ hello }} {fragments} fragment f26 on Tree {{ leaf }}");
@@ -104,10 +74,7 @@ fn fragments_that_contain_themselves_are_refused() {
     let unused = "{ hello } fragment a on Tree { t { ...a } }";
     for query in [used, unused] {
         let error = checked(query).unwrap_err();
-        assert_eq!(
-            (error.code, error.cause),
-            (code::BAD_USER_INPUT, Cause::Invalid)
-        );
+        assert_eq!((error.code, error.cause), (code::BAD_USER_INPUT, Cause::Invalid));
     }
 }
 
@@ -128,13 +95,7 @@ fn long_chains_of_fragments_are_refused() {
 
 #[test]
 fn a_hundred_thousand_aliases_are_too_large() {
-    let query = format!(
-        "{{ {} }}",
-        (0..100_000)
-            .map(|n| format!("a{n}: hello "))
-            .collect::<Vec<_>>()
-            .concat()
-    );
+    let query = format!("{{ {} }}", (0..100_000).map(|n| format!("a{n}: hello ")).collect::<Vec<_>>().concat());
     assert_eq!(code_of(&query), code::QUERY_TOO_LARGE);
     let query = format!("{{ {} }}", "a: __typename ".repeat(20_000));
     assert_eq!(code_of(&query), code::QUERY_TOO_LARGE);
@@ -163,10 +124,7 @@ fn bytes_tokens_and_depth_end_where_they_say() {
     let limits = GuardLimits::default();
     let padded = |bytes: usize| format!("{{ hello }}{}", " ".repeat(bytes - 9));
     assert!(checked(&padded(limits.query_bytes)).is_ok());
-    assert_eq!(
-        code_of(&padded(limits.query_bytes + 1)),
-        code::QUERY_TOO_LARGE
-    );
+    assert_eq!(code_of(&padded(limits.query_bytes + 1)), code::QUERY_TOO_LARGE);
 
     let tokens = |count: usize| format!("{{ tree {{ {} }} }}", "leaf ".repeat(count - 5));
     assert!(checked(&tokens(limits.tokens)).is_ok());
@@ -187,14 +145,8 @@ fn bytes_tokens_and_depth_end_where_they_say() {
 fn cost_is_fields_times_page_sizes() {
     assert_eq!(cost_of("{ hello }"), 1);
     assert_eq!(cost_of("{ tree { leaf t { leaf } } }"), 4);
-    assert_eq!(
-        cost_of("{ clusters(first: 5) { nodes { id name } } }"),
-        1 + 5 * 3
-    );
-    assert_eq!(
-        cost_of("{ clusters(last: 7) { edges { node { id } } } }"),
-        1 + 7 * 3
-    );
+    assert_eq!(cost_of("{ clusters(first: 5) { nodes { id name } } }"), 1 + 5 * 3);
+    assert_eq!(cost_of("{ clusters(last: 7) { edges { node { id } } } }"), 1 + 7 * 3);
     assert_eq!(cost_of("{ clusters { nodes { id } } }"), 1 + 20 * 2);
     assert_eq!(cost_of("{ clusters { totalCount } }"), 2);
     assert_eq!(cost_of("{ nodes(ids: [1, 2, 3]) { id } }"), 1 + 3);
@@ -214,9 +166,7 @@ fn page_sizes_in_variables_count_like_literals() {
     let error = checked_with(query, json!({"n": 1_000_000})).unwrap_err();
     assert_eq!(error.code, code::QUERY_TOO_COMPLEX);
     let query = "query q($ids: [ID!]!) { nodes(ids: $ids) { id } }";
-    let cost = checked_with(query, json!({"ids": ["a", "b"]}))
-        .unwrap()
-        .cost;
+    let cost = checked_with(query, json!({"ids": ["a", "b"]})).unwrap().cost;
     assert_eq!(cost, 1 + 2);
 }
 
@@ -227,7 +177,8 @@ fn extreme_page_sizes_neither_wrap_nor_cost_less_than_one() {
     let error = checked(largest).unwrap_err();
     assert_eq!(error.code, code::QUERY_TOO_COMPLEX);
     assert!(error.extensions.contains(&("cost", 1 + 2_147_483_647 * 2)));
-    let beyond = "{ clusters(first: 18446744073709551615) { nodes { packs(first: 18446744073709551615) { nodes { id } } } } }";
+    let beyond =
+        "{ clusters(first: 18446744073709551615) { nodes { packs(first: 18446744073709551615) { nodes { id } } } } }";
     assert_eq!(code_of(beyond), code::QUERY_TOO_COMPLEX);
 }
 
@@ -242,10 +193,7 @@ fn only_the_chosen_operation_pays() {
 
 #[test]
 fn fifty_thousand_variables_do_not_pass() {
-    let declared = (0..50_000)
-        .map(|n| format!("$v{n}: Int "))
-        .collect::<Vec<_>>()
-        .concat();
+    let declared = (0..50_000).map(|n| format!("$v{n}: Int ")).collect::<Vec<_>>().concat();
     let query = format!("query q({declared}) {{ hello }}");
     assert_eq!(code_of(&query), code::QUERY_TOO_LARGE);
 
@@ -259,10 +207,7 @@ fn a_missing_required_variable_stops_the_request() {
     let query = "query q($n: Int!) { echo(value: $n) }";
     for variables in [json!({}), json!({"n": null})] {
         let error = checked_with(query, variables).unwrap_err();
-        assert_eq!(
-            (error.code, error.cause),
-            (code::BAD_USER_INPUT, Cause::Invalid)
-        );
+        assert_eq!((error.code, error.cause), (code::BAD_USER_INPUT, Cause::Invalid));
     }
     assert!(checked_with(query, json!({"n": 1})).is_ok());
     assert!(checked_with("query q($n: Int! = 2) { echo(value: $n) }", json!({})).is_ok());
@@ -277,16 +222,10 @@ fn the_standard_introspection_query_passes() {
 #[test]
 fn a_syntax_error_says_where() {
     let error = checked("{\n  hello(").unwrap_err();
-    assert_eq!(
-        (error.code, error.cause),
-        (code::BAD_USER_INPUT, Cause::Invalid)
-    );
+    assert_eq!((error.code, error.cause), (code::BAD_USER_INPUT, Cause::Invalid));
     assert_eq!(error.locations[0].line, 2);
     let error = checked("{\n  echo(text: \"a) }").unwrap_err();
-    assert_eq!(
-        (error.locations[0].line, error.locations[0].column),
-        (2, 14)
-    );
+    assert_eq!((error.locations[0].line, error.locations[0].column), (2, 14));
 }
 
 /// Pieces of documents, in any order.

@@ -33,9 +33,7 @@ struct Answer {
 
 impl Answer {
     fn code(&self) -> &str {
-        self.body["errors"][0]["extensions"]["code"]
-            .as_str()
-            .unwrap_or("none")
+        self.body["errors"][0]["extensions"]["code"].as_str().unwrap_or("none")
     }
 
     fn is(&self, status: u16, code: &str) -> bool {
@@ -52,11 +50,7 @@ impl Server {
         let (inside, gate) = (Inside::default(), Gate::default());
         let schema = toy::schema(inside.clone(), gate.clone(), false);
         let router = GraphqlService::new(schema, limits).routes();
-        Self {
-            router,
-            inside,
-            gate,
-        }
+        Self { router, inside, gate }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -86,11 +80,7 @@ async fn send(router: Router, request: Request<Body>) -> Answer {
     let response = router.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap();
-    Answer {
-        status: parts.status,
-        headers: parts.headers,
-        body: serde_json::from_slice(&bytes).unwrap(),
-    }
+    Answer { status: parts.status, headers: parts.headers, body: serde_json::from_slice(&bytes).unwrap() }
 }
 
 fn post(body: impl Into<Body>, accept: &str) -> Request<Body> {
@@ -105,17 +95,9 @@ fn post(body: impl Into<Body>, accept: &str) -> Request<Body> {
 async fn a_query_is_answered_by_post_and_by_get() {
     let server = Server::new();
     let answer = server.query("{ hello }").await;
-    assert_eq!(
-        (answer.status, answer.body),
-        (StatusCode::OK, json!({"data": {"hello": "world"}}))
-    );
-    let answer = server
-        .get("query=query%20q($v:Int)%7Becho(value:$v)%7D&variables=%7B%22v%22:3%7D")
-        .await;
-    assert_eq!(
-        (answer.status, answer.body),
-        (StatusCode::OK, json!({"data": {"echo": 3}}))
-    );
+    assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({"data": {"hello": "world"}})));
+    let answer = server.get("query=query%20q($v:Int)%7Becho(value:$v)%7D&variables=%7B%22v%22:3%7D").await;
+    assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({"data": {"echo": 3}})));
 }
 
 #[tokio::test]
@@ -131,42 +113,20 @@ async fn mutations_run_by_json_post_alone() {
     let multipart = "multipart/form-data; boundary=x";
     let form = "application/x-www-form-urlencoded";
     let utf16 = "application/json; charset=utf-16";
-    for kind in [
-        "text/plain",
-        multipart,
-        form,
-        utf16,
-        "application/graphql",
-        "",
-    ] {
+    for kind in ["text/plain", multipart, form, utf16, "application/graphql", ""] {
         let request = Request::post("/graphql").header(header::CONTENT_TYPE, kind);
-        let answer = server
-            .send(request.body(Body::from(body.clone())).unwrap())
-            .await;
+        let answer = server.send(request.body(Body::from(body.clone())).unwrap()).await;
         assert!(answer.is(415, "UNSUPPORTED_MEDIA_TYPE"), "{kind}");
     }
     assert_eq!(server.bumps(), 0);
-    assert_eq!(
-        server.query("mutation { bump }").await.body["data"]["bump"],
-        1
-    );
+    assert_eq!(server.query("mutation { bump }").await.body["data"]["bump"], 1);
 }
 
 #[tokio::test]
 async fn subscriptions_are_refused_and_not_started() {
     let server = Server::new();
-    assert!(
-        server
-            .query("subscription { ticks }")
-            .await
-            .is(400, "BAD_USER_INPUT")
-    );
-    assert!(
-        server
-            .get("query=subscription%7Bticks%7D")
-            .await
-            .is(400, "BAD_USER_INPUT")
-    );
+    assert!(server.query("subscription { ticks }").await.is(400, "BAD_USER_INPUT"));
+    assert!(server.get("query=subscription%7Bticks%7D").await.is(400, "BAD_USER_INPUT"));
 }
 
 #[tokio::test]
@@ -210,11 +170,7 @@ async fn bodies_that_are_no_request_are_refused() {
         let answer = server.send(post(body, JSON)).await;
         assert!(answer.is(400, "BAD_USER_INPUT"), "{body}");
     }
-    for query in [
-        "",
-        "query=%7Bhello%7D&query=%7Bn%7D",
-        "query=%7Bhello%7D&variables=x",
-    ] {
+    for query in ["", "query=%7Bhello%7D&query=%7Bn%7D", "query=%7Bhello%7D&variables=x"] {
         assert!(server.get(query).await.is(400, "BAD_USER_INPUT"), "{query}");
     }
 }
@@ -236,9 +192,7 @@ async fn a_body_of_64_mib_is_refused_after_the_limit() {
         counter.fetch_add(1, Ordering::SeqCst);
         Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 64 * 1024]))
     });
-    let answer = server
-        .send(post(Body::from_stream(stream::iter(chunks)), GRAPHQL))
-        .await;
+    let answer = server.send(post(Body::from_stream(stream::iter(chunks)), GRAPHQL)).await;
     assert!(answer.is(413, "PAYLOAD_TOO_LARGE"));
     assert_eq!(pulled.load(Ordering::SeqCst), 17);
 }
@@ -272,25 +226,15 @@ async fn a_declared_length_over_the_limit_is_refused_unread() {
     let server = Server::new();
     let never = stream::pending::<std::io::Result<Bytes>>();
     let mut request = post(Body::from_stream(never), GRAPHQL);
-    request
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, "67108864".parse().unwrap());
+    request.headers_mut().insert(header::CONTENT_LENGTH, "67108864".parse().unwrap());
     assert!(server.send(request).await.is(413, "PAYLOAD_TOO_LARGE"));
 }
 
 #[tokio::test]
 async fn a_body_that_never_ends_times_out() {
-    let server = Server::with(GraphqlLimits {
-        read_timeout: Duration::from_millis(20),
-        ..GraphqlLimits::default()
-    });
+    let server = Server::with(GraphqlLimits { read_timeout: Duration::from_millis(20), ..GraphqlLimits::default() });
     let never = stream::pending::<std::io::Result<Bytes>>();
-    assert!(
-        server
-            .send(post(Body::from_stream(never), GRAPHQL))
-            .await
-            .is(408, "TIMEOUT")
-    );
+    assert!(server.send(post(Body::from_stream(never), GRAPHQL)).await.is(408, "TIMEOUT"));
 }
 
 #[tokio::test]
@@ -303,33 +247,18 @@ async fn the_media_type_decides_the_status_of_a_wrong_document() {
         json!({"query": "query q($v: Int!) { echo(value: $v) }"}),
     ];
     for body in refused {
-        let (plain, typed) = (
-            post(body.to_string(), JSON),
-            post(body.to_string(), GRAPHQL),
-        );
+        let (plain, typed) = (post(body.to_string(), JSON), post(body.to_string(), GRAPHQL));
         let (plain, typed) = (server.send(plain).await, server.send(typed).await);
         assert!(plain.is(200, "BAD_USER_INPUT"), "{body}: {}", plain.body);
         assert!(typed.is(400, "BAD_USER_INPUT"), "{body}: {}", typed.body);
-        assert!(
-            plain.headers[header::CONTENT_TYPE]
-                .to_str()
-                .unwrap()
-                .starts_with(JSON)
-        );
-        assert!(
-            typed.headers[header::CONTENT_TYPE]
-                .to_str()
-                .unwrap()
-                .starts_with(GRAPHQL)
-        );
+        assert!(plain.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with(JSON));
+        assert!(typed.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with(GRAPHQL));
     }
 }
 
 #[tokio::test]
 async fn a_client_that_accepts_neither_type_gets_406() {
-    let answer = Server::new()
-        .send(post("{\"query\": \"{ hello }\"}", "text/html"))
-        .await;
+    let answer = Server::new().send(post("{\"query\": \"{ hello }\"}", "text/html")).await;
     assert!(answer.is(406, "NOT_ACCEPTABLE"));
 }
 
@@ -350,25 +279,12 @@ async fn limits_are_400_in_either_type_and_cost_is_told() {
 async fn killer_documents_get_a_code_and_a_short_answer() {
     let server = Server::new();
     let doubling = (0..26)
-        .map(|level| {
-            format!(
-                "fragment f{level} on Tree {{ ...f{0} ...f{0} }} ",
-                level + 1
-            )
-        })
+        .map(|level| format!("fragment f{level} on Tree {{ ...f{0} ...f{0} }} ", level + 1))
         .collect::<Vec<_>>()
         .concat();
     let killers = [
-        format!(
-            "{{ literal(value: {}1{}) }}",
-            "[".repeat(2_000),
-            "]".repeat(2_000)
-        ),
-        format!(
-            "{{ literal(value: {}1{}) }}",
-            "{a:".repeat(2_000),
-            "}".repeat(2_000)
-        ),
+        format!("{{ literal(value: {}1{}) }}", "[".repeat(2_000), "]".repeat(2_000)),
+        format!("{{ literal(value: {}1{}) }}", "{a:".repeat(2_000), "}".repeat(2_000)),
         format!("{{ tree {{ ...f0 }} }} {doubling} fragment f26 on Tree {{ leaf }}"),
         format!("{{ {} }}", "a: hello ".repeat(100_000)),
         format!("{{ {} }}", "a: __typename ".repeat(20_000)),
@@ -386,27 +302,18 @@ async fn killer_documents_get_a_code_and_a_short_answer() {
 
 #[tokio::test]
 async fn a_negative_page_size_reaches_the_resolver() {
-    let answer = Server::new()
-        .query("{ clusters(first: -1) { nodes { id } } }")
-        .await;
+    let answer = Server::new().query("{ clusters(first: -1) { nodes { id } } }").await;
     assert_eq!(answer.body["data"]["clusters"]["nodes"], json!([]));
 }
 
 #[tokio::test]
 async fn validation_errors_are_few_and_short() {
-    let fields = (0..1_900)
-        .map(|n| format!("x{n} "))
-        .collect::<Vec<_>>()
-        .concat();
-    let answer = Server::new()
-        .query(&format!("{{ tree {{ {fields} }} }}"))
-        .await;
+    let fields = (0..1_900).map(|n| format!("x{n} ")).collect::<Vec<_>>().concat();
+    let answer = Server::new().query(&format!("{{ tree {{ {fields} }} }}")).await;
     assert!(answer.is(400, "BAD_USER_INPUT"));
     assert_eq!(answer.body["errors"].as_array().unwrap().len(), 20);
 
-    let answer = Server::new()
-        .query(&format!("{{ {} }}", "x".repeat(30_000)))
-        .await;
+    let answer = Server::new().query(&format!("{{ {} }}", "x".repeat(30_000))).await;
     assert!(answer.is(400, "BAD_USER_INPUT"));
     assert!(answer.body.to_string().len() < 2_048);
 }
@@ -420,19 +327,8 @@ async fn variables_are_bounded_in_depth_and_number() {
         format!("{{\"query\": \"{query}\", \"variables\": {{\"v\": {value}}}}}")
     };
     assert_eq!(server.send(post(nested(72), GRAPHQL)).await.status, 200);
-    assert!(
-        server
-            .send(post(nested(73), GRAPHQL))
-            .await
-            .is(400, "QUERY_TOO_LARGE")
-    );
-    assert!(
-        !server
-            .send(post(nested(400_000), GRAPHQL))
-            .await
-            .status
-            .is_success()
-    );
+    assert!(server.send(post(nested(73), GRAPHQL)).await.is(400, "QUERY_TOO_LARGE"));
+    assert!(!server.send(post(nested(400_000), GRAPHQL)).await.status.is_success());
     let many = json!({"query": query, "variables": {"v": vec![0; 100_000]}});
     assert!(server.post(&many).await.is(400, "QUERY_TOO_LARGE"));
 }
@@ -441,21 +337,9 @@ async fn variables_are_bounded_in_depth_and_number() {
 async fn a_failed_field_nulls_its_nearest_nullable_parent() {
     let server = Server::new();
     let cases = [
-        (
-            "{ n { n { x } } }",
-            json!({"n": null}),
-            json!(["n", "n", "x"]),
-        ),
-        (
-            "{ maybe { x } hello }",
-            json!({"maybe": null, "hello": "world"}),
-            json!(["maybe", "x"]),
-        ),
-        (
-            "{ strict { x } hello }",
-            Value::Null,
-            json!(["strict", "x"]),
-        ),
+        ("{ n { n { x } } }", json!({"n": null}), json!(["n", "n", "x"])),
+        ("{ maybe { x } hello }", json!({"maybe": null, "hello": "world"}), json!(["maybe", "x"])),
+        ("{ strict { x } hello }", Value::Null, json!(["strict", "x"])),
     ];
     for (query, data, path) in cases {
         let answer = server.query(query).await;
@@ -486,15 +370,9 @@ async fn faults_of_resolvers_are_opaque_and_traced() {
         request.extensions_mut().insert(TraceId("trace-7".into()));
         let answer = send(router.clone(), request).await;
         let error = &answer.body["errors"][0];
-        assert_eq!(
-            error["extensions"],
-            json!({"code": "INTERNAL", "traceId": "trace-7"})
-        );
+        assert_eq!(error["extensions"], json!({"code": "INTERNAL", "traceId": "trace-7"}));
         let text = answer.body.to_string();
-        assert!(
-            !text.contains("password") && !text.contains("secret of"),
-            "{text}"
-        );
+        assert!(!text.contains("password") && !text.contains("secret of"), "{text}");
     }
 }
 
@@ -512,50 +390,29 @@ async fn codes_of_resolvers_are_kept() {
     assert_eq!((answer.status.as_u16(), answer.code()), (200, "NOT_FOUND"));
     assert_eq!(answer.body["errors"][0]["message"], "No such run.");
     let answer = server.query("{ away }").await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.code()),
-        (503, "UNAVAILABLE")
-    );
+    assert_eq!((answer.status.as_u16(), answer.code()), (503, "UNAVAILABLE"));
 }
 
 #[tokio::test]
 async fn a_scalar_its_field_cannot_parse_is_the_clients_mistake() {
     let answer = Server::new().query("{ even(number: 3) }").await;
     assert_eq!(answer.code(), "BAD_USER_INPUT");
-    assert!(
-        answer.body["errors"][0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("odd")
-    );
+    assert!(answer.body["errors"][0]["message"].as_str().unwrap().contains("odd"));
 }
 
 #[tokio::test]
 async fn an_operation_that_never_ends_times_out() {
-    let server = Server::with(GraphqlLimits {
-        execution_timeout: Duration::from_millis(20),
-        ..GraphqlLimits::default()
-    });
+    let server =
+        Server::with(GraphqlLimits { execution_timeout: Duration::from_millis(20), ..GraphqlLimits::default() });
     assert!(server.query("{ never }").await.is(504, "TIMEOUT"));
 }
 
 #[tokio::test]
 async fn a_response_over_the_limit_is_refused_whole() {
-    let server = Server::with(GraphqlLimits {
-        response_bytes: 1_000,
-        ..GraphqlLimits::default()
-    });
+    let server = Server::with(GraphqlLimits { response_bytes: 1_000, ..GraphqlLimits::default() });
     let size = 1_000 - "{\"data\":{\"big\":\"\"}}".len();
-    assert_eq!(
-        server
-            .query(&format!("{{ big(size: {size}) }}"))
-            .await
-            .status,
-        200
-    );
-    let answer = server
-        .query(&format!("{{ big(size: {}) }}", size + 1))
-        .await;
+    assert_eq!(server.query(&format!("{{ big(size: {size}) }}")).await.status, 200);
+    let answer = server.query(&format!("{{ big(size: {}) }}", size + 1)).await;
     assert!(answer.is(400, "QUERY_TOO_COMPLEX"));
 }
 
@@ -565,29 +422,20 @@ async fn suggestions_are_off_unless_asked_for() {
         let schema = toy::schema(Inside::default(), Gate::default(), suggestions);
         let router = GraphqlService::new(schema, GraphqlLimits::default()).routes();
         let answer = send(router, post("{\"query\": \"{ helo }\"}", JSON)).await;
-        answer.body["errors"][0]["message"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        answer.body["errors"][0]["message"].as_str().unwrap().to_owned()
     };
     assert!(!message(false).await.contains("hello"));
     assert!(message(true).await.contains("hello"));
 }
 
 fn signed(mut request: Request<Body>, principal: &str) -> Request<Body> {
-    request
-        .extensions_mut()
-        .insert(PrincipalKey(principal.into()));
+    request.extensions_mut().insert(PrincipalKey(principal.into()));
     request
 }
 
 #[tokio::test]
 async fn places_in_flight_are_counted_for_each_and_for_all() {
-    let server = Server::with(GraphqlLimits {
-        in_flight: 2,
-        in_flight_each: 1,
-        ..GraphqlLimits::default()
-    });
+    let server = Server::with(GraphqlLimits { in_flight: 2, in_flight_each: 1, ..GraphqlLimits::default() });
     let wait = |principal| signed(post("{\"query\": \"{ wait }\"}", GRAPHQL), principal);
     let hello = |principal| signed(post("{\"query\": \"{ hello }\"}", GRAPHQL), principal);
     let first = tokio::spawn(send(server.router.clone(), wait("one")));
@@ -610,14 +458,8 @@ async fn places_in_flight_are_counted_for_each_and_for_all() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_its_place() {
-    let server = Server::with(GraphqlLimits {
-        in_flight: 1,
-        ..GraphqlLimits::default()
-    });
-    let gone = tokio::spawn(send(
-        server.router.clone(),
-        post("{\"query\": \"{ wait }\"}", JSON),
-    ));
+    let server = Server::with(GraphqlLimits { in_flight: 1, ..GraphqlLimits::default() });
+    let gone = tokio::spawn(send(server.router.clone(), post("{\"query\": \"{ wait }\"}", JSON)));
     server.gate.entered.acquire().await.unwrap().forget();
     gone.abort();
     assert!(gone.await.is_err());
@@ -629,14 +471,10 @@ async fn operations_a_minute_are_weighted_by_cost() {
     let start = Instant::now();
     let passed = Arc::new(Mutex::new(Duration::ZERO));
     let clock = Arc::clone(&passed);
-    let limits = GraphqlLimits {
-        operations_per_minute: 60,
-        ..GraphqlLimits::default()
-    };
+    let limits = GraphqlLimits { operations_per_minute: 60, ..GraphqlLimits::default() };
     let schema = toy::schema(Inside::default(), Gate::default(), false);
-    let router = GraphqlService::new(schema, limits)
-        .with_clock(Arc::new(move || start + *clock.lock().unwrap()))
-        .routes();
+    let router =
+        GraphqlService::new(schema, limits).with_clock(Arc::new(move || start + *clock.lock().unwrap())).routes();
     let ask = |principal, query: &str| {
         let body = json!({ "query": query }).to_string();
         send(router.clone(), signed(post(body, GRAPHQL), principal))

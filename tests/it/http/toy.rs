@@ -1,16 +1,13 @@
 //! A small schema with every behaviour the endpoint must cope with.
 
-#![expect(
-    clippy::unused_async,
-    reason = "a resolver is asynchronous even if its answer is at hand"
-)]
+#![expect(clippy::unused_async, reason = "a resolver is asynchronous even if its answer is at hand")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::{
-    Context, ErrorExtensions, ID, InputValueError, InputValueResult, Object, Scalar, ScalarType,
-    Schema, SimpleObject, Subscription, Value,
+    Context, ErrorExtensions, ID, InputValueError, InputValueResult, Object, Scalar, ScalarType, Schema, SimpleObject,
+    Subscription, Value,
 };
 use futures_util::Stream;
 use packtrail::graphql::limits::GuardLimits;
@@ -34,17 +31,12 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self {
-            entered: Arc::new(Semaphore::new(0)),
-            leave: Arc::new(Semaphore::new(0)),
-        }
+        Self { entered: Arc::new(Semaphore::new(0)), leave: Arc::new(Semaphore::new(0)) }
     }
 }
 
 pub fn schema(inside: Inside, gate: Gate, suggestions: bool) -> Toy {
-    let builder = Schema::build(Query, Mutation, Ticks)
-        .data(inside)
-        .data(gate);
+    let builder = Schema::build(Query, Mutation, Ticks).data(inside).data(gate);
     GuardLimits::default().harden(builder, suggestions).finish()
 }
 
@@ -108,8 +100,7 @@ impl Query {
     }
 
     async fn coded(&self) -> async_graphql::Result<i32> {
-        Err(async_graphql::Error::new("No such run.")
-            .extend_with(|_, e| e.set("code", "NOT_FOUND")))
+        Err(async_graphql::Error::new("No such run.").extend_with(|_, e| e.set("code", "NOT_FOUND")))
     }
 
     async fn away(&self) -> async_graphql::Result<i32> {

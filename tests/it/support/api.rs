@@ -80,10 +80,8 @@ impl Api {
             Some(self.writer.clone()),
             feed::clock(),
         );
-        let request = Request::new(query)
-            .variables(Variables::from_json(decoded))
-            .data(RawVariables(raw.into()))
-            .data(context);
+        let request =
+            Request::new(query).variables(Variables::from_json(decoded)).data(RawVariables(raw.into())).data(context);
         serde_json::to_value(self.schema.execute(request).await).unwrap()
     }
 

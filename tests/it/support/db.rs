@@ -1,51 +1,89 @@
-//! Runs a test on both databases.
+//! Every test of the store runs on both databases.
 
-use std::env;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use packtrail::storage::Store;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+/// Names a Postgres in which tests may make databases.
 const POSTGRES: &str = "PACKTRAIL_TEST_POSTGRES_URL";
+/// Lets a developer leave Postgres out; no script sets it.
 const SQLITE_ONLY: &str = "PACKTRAIL_TEST_SQLITE_ONLY";
 
 /// The tenant of tests that need only one.
 pub const TENANT: &str = "acme";
 
-/// Runs a test on a new database of each kind. A test must never pass for want of a database, so
-/// without a Postgres it fails and says how to get one.
+/// Runs a test on a fresh database of each kind.
 pub async fn for_each_database(test: impl AsyncFn(Store, &'static str)) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&format!("sqlite://{}", folder.path().join("x.db").display()), true).await.unwrap();
-    test(store.clone(), TENANT).await;
-    store.close().await;
-    match env::var(POSTGRES) {
-        Ok(server) => on_postgres(&server, test).await,
-        Err(_) if env::var(SQLITE_ONLY).is_ok_and(|only| only == "1") => {}
-        Err(_) => panic!(
-            "there is no Postgres to test on: run `scripts/pg run cargo test`, or name a server in {POSTGRES}; \
-             {SQLITE_ONLY}=1 does without, for work on one machine only"
-        ),
+    for database in Database::all() {
+        let store = database.open().await;
+        test(store.clone(), TENANT).await;
+        store.close().await;
     }
 }
 
-async fn on_postgres(server: &str, test: impl AsyncFn(Store, &'static str)) {
-    let name = format!("packtrail_{:032x}", rand::random::<u128>());
-    run(server, format!("CREATE DATABASE {name}")).await;
-    let store = Store::open(&database(server, &name), true).await.unwrap();
-    test(store.clone(), TENANT).await;
-    store.close().await;
-    run(server, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+/// A fresh database of each kind.
+pub enum Database {
+    Sqlite(tempfile::TempDir),
+    Postgres { server: String, name: String },
 }
 
-async fn run(server: &str, statement: String) {
-    let mut connection = PgConnection::connect(server).await.unwrap();
-    sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+impl Database {
+    /// All databases that a test must pass on.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![Self::Sqlite(tempfile::tempdir().unwrap())];
+        match std::env::var(POSTGRES) {
+            Ok(server) => all.push(Self::Postgres { server, name: fresh_name() }),
+            Err(_) if std::env::var_os(SQLITE_ONLY).is_some() => {}
+            Err(_) => panic!("{POSTGRES} is not set: run ./scripts/test, or ./scripts/pg for a Postgres of your own"),
+        }
+        all
+    }
+
+    /// The URL of the database; it is made if need be.
+    pub async fn url(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => format!("sqlite://{}", folder.path().join("packtrail.db").display()),
+            Self::Postgres { server, name } => {
+                let (base, _) = server.rsplit_once('/').unwrap();
+                create(server, name).await;
+                format!("{base}/{name}")
+            }
+        }
+    }
+
+    /// A store on the database.
+    pub async fn open(&self) -> Store {
+        Store::open(&self.url().await, true).await.unwrap()
+    }
 }
 
-/// The address of a database on the server of another.
-fn database(server: &str, name: &str) -> String {
-    let (address, parameters) = server.split_once('?').map_or((server, None), |(a, p)| (a, Some(p)));
-    let (host, _) = address.rsplit_once('/').unwrap();
-    parameters.map_or_else(|| format!("{host}/{name}"), |parameters| format!("{host}/{name}?{parameters}"))
+fn fresh_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("t_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+async fn create(server: &str, name: &str) {
+    use sqlx::Connection as _;
+    let mut connection = sqlx::PgConnection::connect(server).await.unwrap();
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
+        .bind(name)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    if !exists {
+        let statement = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// Runs a statement behind the store's back.
+pub async fn execute(url: &str, statement: &'static str) {
+    use sqlx::Connection as _;
+    if url.starts_with("sqlite") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
 }

@@ -1,5 +1,6 @@
-//! What tests share.
+//! What several tests need.
 
 pub mod api;
 pub mod db;
 pub mod feed;
+pub mod ingest;

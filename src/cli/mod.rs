@@ -1,0 +1,69 @@
+//! The command line, one file a subcommand.
+
+mod config;
+mod demo;
+mod ingest;
+mod migrate;
+mod rebuild;
+mod schema;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What was done to a fleet, by whom, and whether the record is whole.
+#[derive(Debug, Parser)]
+#[command(name = "packtrail", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::Args),
+    /// Read records from files, folders or standard input into a database or a server.
+    Ingest(ingest::Args),
+    /// Bring the database schema up to date.
+    Migrate(migrate::Args),
+    /// Derive all versions, chains and findings anew from the stored observations.
+    Rebuild(rebuild::Args),
+    /// Print the GraphQL schema.
+    Schema,
+    /// Fill a fresh database with a generated fleet, serve it, and show queries with their answers.
+    Demo(demo::Args),
+    /// Make an access token, or the hash of one for the configuration.
+    Token(token::Args),
+}
+
+/// Why a command failed; shown to the person at the terminal.
+pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the command that the arguments name.
+pub async fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Rebuild(args) => rebuild::run(args).await,
+        Command::Schema => Ok(schema::run()),
+        Command::Demo(args) => demo::run(args).await,
+        Command::Token(args) => token::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            let mut causes = String::new();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                causes = format!("{causes}\n  caused by: {cause}");
+                source = cause.source();
+            }
+            eprintln!("packtrail: {error}{causes}");
+            ExitCode::FAILURE
+        }
+    }
+}

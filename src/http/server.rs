@@ -1,0 +1,134 @@
+//! The server: from its options to a listening socket, and back to nothing without losing work.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::{App, router};
+use crate::auth::{AuthMode, Authenticator};
+use crate::clock::SharedClock;
+use crate::config::Limits;
+use crate::service::ingest::batch::QuarantineBounds;
+use crate::service::ingest::writer::{Writer, WriterLimits, WriterTask};
+use crate::shutdown::{DRAIN, Drained, Shutdown};
+use crate::storage::{Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// What a server is made of.
+pub struct Options {
+    /// Where to listen; port 0 for any.
+    pub listen: SocketAddr,
+    /// The database URL.
+    pub database: String,
+    /// Whether to bring an older schema up to date.
+    pub migrate: bool,
+    /// How callers are known.
+    pub auth: AuthMode,
+    /// The limits.
+    pub limits: Limits,
+    /// The metrics, if this process has them.
+    pub metrics: Option<Metrics>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Tells when to stop.
+    pub shutdown: Shutdown,
+}
+
+/// Why a server did not start, or broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address could not be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The socket broke.
+    #[error("the server broke off: {0}")]
+    Serve(std::io::Error),
+}
+
+/// A server that listens and is not serving yet.
+pub struct Server {
+    listener: TcpListener,
+    app: Arc<App>,
+    task: WriterTask,
+}
+
+impl Server {
+    /// Opens the database and the socket.
+    ///
+    /// # Errors
+    /// See [`ServeError`].
+    pub async fn bind(options: Options) -> Result<Self, ServeError> {
+        let store = Store::open(&options.database, options.migrate).await?;
+        let clock = options.clock;
+        let (writer, task) = Writer::new(store.clone(), Arc::clone(&clock), writer_limits(&options.limits));
+        let listener =
+            TcpListener::bind(options.listen).await.map_err(|error| ServeError::Listen(options.listen, error))?;
+        let app = Arc::new(App {
+            store,
+            writer,
+            clock,
+            authenticator: Authenticator::new(options.auth),
+            limits: options.limits,
+            metrics: options.metrics,
+            shutdown: options.shutdown,
+            ingests: App::ingest_places(),
+        });
+        Ok(Self { listener, app, task })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// If the socket is gone.
+    pub fn address(&self) -> Result<SocketAddr, ServeError> {
+        self.listener.local_addr().map_err(ServeError::Serve)
+    }
+
+    /// What its surfaces share.
+    #[must_use]
+    pub fn app(&self) -> Arc<App> {
+        Arc::clone(&self.app)
+    }
+
+    /// Serves until told to stop, finishes what is in flight, writes what was taken, closes the database.
+    ///
+    /// # Errors
+    /// If the socket breaks.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let Self { listener, app, task } = self;
+        let writing = tokio::spawn(task.run());
+        let shutdown = app.shutdown.clone();
+        let store = app.store.clone();
+        let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(shutdown.draining());
+        drop(app);
+        let ended = shutdown.run(std::future::IntoFuture::into_future(serving), DRAIN).await;
+        // The routes held the last handles: the writer ends when all it was sent is on disk.
+        if let Err(error) = writing.await {
+            tracing::error!(%error, "the writer broke off");
+        }
+        store.close().await;
+        match ended {
+            Drained::Finished(result) => result.map_err(ServeError::Serve),
+            Drained::TimedOut | Drained::Aborted => Ok(()),
+        }
+    }
+}
+
+/// The writer's bounds, from the configured ones.
+#[must_use]
+pub fn writer_limits(limits: &Limits) -> WriterLimits {
+    let bound = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    WriterLimits {
+        queue: limits.writer_queue_len,
+        batch: limits.writer_batch_records,
+        delay: limits.writer_batch_delay(),
+        quarantine: QuarantineBounds {
+            items: bound(limits.quarantine_max_items),
+            bytes: bound(limits.quarantine_max_bytes),
+        },
+    }
+}

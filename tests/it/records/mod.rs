@@ -1,0 +1,7 @@
+//! Records: what the store makes of them, against a naive model of the same rules.
+
+pub mod fleet;
+pub mod model;
+mod model_tests;
+mod samples;
+mod twin;

@@ -1,0 +1,95 @@
+//! Random fleets, in random orders and batches, against the naive model.
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::fleet::fleet;
+use super::model;
+use super::samples::pretty_assertions;
+use packtrail::service::rebuild::rebuild;
+
+use crate::support::db::{Database, execute};
+use crate::support::ingest::{NOW, send_all, state};
+
+/// How many fleets a quick run tries on each database; the long run tries thousands.
+fn fleets() -> u64 {
+    std::env::var("PACKTRAIL_TEST_FLEETS").ok().and_then(|count| count.parse().ok()).unwrap_or(25)
+}
+
+#[tokio::test]
+async fn random_fleets_in_any_order_equal_the_naive_model() {
+    for database in Database::all() {
+        let store = database.open().await;
+        for seed in 0..fleets() {
+            let mut inputs = fleet(seed);
+            let expected = model::state(&inputs);
+            inputs.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+            let tenant = format!("t{seed}");
+            send_all(&store, &tenant, &inputs, 1 + usize::try_from(seed).unwrap() % 9).await;
+            pretty_assertions(&state(&store, &tenant).await, &expected, &format!("fleet {seed}"));
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn every_tenth_commit_reads_back_as_a_store_that_knows_only_that_much() {
+    for database in Database::all() {
+        let store = database.open().await;
+        for seed in 0..fleets() / 5 + 1 {
+            let mut inputs = fleet(seed);
+            inputs.shuffle(&mut ChaCha8Rng::seed_from_u64(seed + 1));
+            let tenant = format!("t{seed}");
+            let mut commits: Vec<(i64, usize)> = Vec::new();
+            for (n, input) in inputs.iter().enumerate() {
+                send_all(&store, &tenant, std::slice::from_ref(input), 1).await;
+                let head = store.head(&tenant).await.unwrap();
+                // Of the items that made no commit, all belong to the prefix.
+                commits.retain(|(seq, _)| *seq != head);
+                commits.push((head, n + 1));
+            }
+            for (seq, taken) in commits.into_iter().filter(|(seq, _)| seq % 10 == 0) {
+                let expected = model::state(&inputs[..taken]);
+                let found = store.dump(&tenant, seq).await.unwrap();
+                pretty_assertions(&found, &expected, &format!("fleet {seed} as of {seq}"));
+            }
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn rebuild_agrees_and_finds_what_was_planted() {
+    for database in Database::all() {
+        let url = database.url().await;
+        let store = database.open().await;
+        let inputs = fleet(3);
+        send_all(&store, "t", &inputs, 4).await;
+        let before = state(&store, "t").await;
+        let sources: Vec<String> = before.as_object().unwrap().keys().cloned().collect();
+        for source in &sources {
+            let report = rebuild(&store, "t", source, true, NOW).await.unwrap();
+            assert!(report.is_clean() && report.keys > 0, "{report:?}");
+        }
+        for plant in [
+            "UPDATE epoch SET status = 'COMPLETE', head_revision = 99",
+            "DELETE FROM finding",
+            "UPDATE revision SET live = 1 - live",
+            "UPDATE version SET to_at = 5, end_kind = 'DELETED' WHERE to_at IS NULL",
+            "UPDATE state SET live = 1 - live",
+        ] {
+            execute(&url, plant).await;
+            let mut surplus = 0;
+            for source in &sources {
+                let planted = rebuild(&store, "t", source, true, NOW).await.unwrap();
+                surplus += planted.surplus + planted.missing;
+                let mended = rebuild(&store, "t", source, false, NOW).await.unwrap();
+                assert_eq!(planted.is_clean(), mended.commits == 0, "{plant}: {mended:?}");
+            }
+            assert!(surplus > 0, "{plant} was not noticed");
+            pretty_assertions(&state(&store, "t").await, &before, plant);
+        }
+        store.close().await;
+    }
+}
