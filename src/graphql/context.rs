@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::view::View;
 use crate::auth::Principal;
 use crate::clock::SharedClock;
+use crate::domain::json::JsonLimits;
 use crate::service::ingest::writer::Writer;
 use crate::storage::Store;
 
@@ -25,6 +26,8 @@ pub struct RequestContext {
     pub writer: Option<Writer>,
     /// The time.
     pub clock: SharedClock,
+    /// The bounds of one item of ingest.
+    pub item_limits: JsonLimits,
     view: OnceCell<View>,
 }
 
@@ -38,7 +41,14 @@ impl RequestContext {
         writer: Option<Writer>,
         clock: SharedClock,
     ) -> Self {
-        Self { principal, tenant, store, writer, clock, view: OnceCell::new() }
+        let item_limits = JsonLimits::default();
+        Self { principal, tenant, store, writer, clock, item_limits, view: OnceCell::new() }
+    }
+
+    /// The context with other bounds of one item of ingest.
+    #[must_use]
+    pub fn with_item_limits(self, item_limits: JsonLimits) -> Self {
+        Self { item_limits, ..self }
     }
 
     /// The context of a request that has one.

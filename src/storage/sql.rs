@@ -162,8 +162,6 @@ catalogue! {
     NODES_INSERT = "INSERT INTO node (tenant_id, id, source_id, kind, cluster, namespace, name) \
         SELECT $1, r.id, $2, r.kind, r.cluster, r.namespace, r.name \
         FROM {rows $3: id int, kind text, cluster text, namespace text, name text} r";
-    /// The keys of nodes.
-    NODES_BY_ID = "SELECT id, kind, cluster, namespace, name FROM node WHERE tenant_id = $1 AND id IN {ints $2}";
     /// The record nodes of a source after one, a page at a time: for rebuilding.
     NODES_PAGE = "SELECT id, kind, cluster, namespace, name FROM node \
         WHERE tenant_id = $1 AND id > $2 AND source_id = $3 ORDER BY id LIMIT $4";

@@ -2,11 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails should end its test, just as the test itself may")]
 
-#[cfg(test)] // tells clippy that helpers of tests are tests
 mod graphql;
 mod http;
 mod input;
-#[cfg(test)]
+#[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
 mod records;
 mod support;

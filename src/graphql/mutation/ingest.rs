@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
-use crate::auth::{IngestBinding, Scope};
-use crate::domain::json::JsonLimits;
+use crate::auth::{IngestBinding, Scope, valid_tenant};
 use crate::graphql::context::RequestContext;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
@@ -23,8 +22,6 @@ use crate::service::ingest::writer::Writer;
 const MAX_ITEMS: usize = 1_000;
 /// The source of items that name none.
 const DEFAULT_SOURCE: &str = "default";
-/// The longest name of a source.
-const MAX_NAME: usize = 253;
 
 /// How strictly items are held to their contracts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -59,7 +56,7 @@ pub enum IngestOutcome {
 /// What the items are a complete listing of: what it omits is closed.
 #[derive(Debug, Clone, InputObject)]
 struct SnapshotScopeInput {
-    /// Canonical kinds; empty for all.
+    /// Canonical kinds; one at least.
     kinds: Vec<String>,
     /// Namespaces; empty for all.
     namespaces: Vec<String>,
@@ -76,7 +73,7 @@ struct IngestInput {
     /// How strictly contracts are held.
     #[graphql(default_with = "IngestMode::Lenient")]
     mode: IngestMode,
-    /// The source of the records. Without it, the one that the caller is bound to, else `default`.
+    /// The source of the records; `default` unless said otherwise.
     source: Option<String>,
     /// What the items are a complete listing of.
     snapshot: Option<SnapshotScopeInput>,
@@ -219,7 +216,7 @@ impl IngestMutation {
             mode: input.mode.into(),
             binding: Arc::clone(binding),
             listed_at: snapshot.as_ref().map(|snapshot| snapshot.at),
-            limits: JsonLimits::default(),
+            limits: request.item_limits,
         };
         let prepared =
             (0..).zip(texts(ctx)?).map(|(index, text)| prepare(&terms, index, None, text.as_bytes())).collect();
@@ -249,15 +246,12 @@ fn texts<'a>(ctx: &Context<'a>) -> Result<Vec<&'a str>, ApiError> {
     })
 }
 
-/// The source of the items: the one named, else the only one that the sender is bound to, else the default.
+/// The source of the items: the one named, else the default.
 fn source(binding: &IngestBinding, named: Option<String>) -> Result<String, ApiError> {
-    let bound = || binding.sources.first().filter(|_| binding.sources.len() == 1).cloned();
-    let source = named.or_else(bound).unwrap_or_else(|| DEFAULT_SOURCE.to_owned());
-    let is_odd = |c: char| c == '/' || c.is_control();
-    if source.is_empty() || source.len() > MAX_NAME || source.contains(is_odd) {
-        return Err(ApiError::bad_input(format!(
-            "A source has a name of 1 to {MAX_NAME} bytes without `/` and control characters."
-        )));
+    let source = named.unwrap_or_else(|| DEFAULT_SOURCE.to_owned());
+    // Sources have names of the same form as tenants.
+    if !valid_tenant(&source) {
+        return Err(ApiError::bad_input("A source is 1 to 253 letters, digits, `-`, `_` or `.`."));
     }
     if !binding.allows_source(&source) {
         return Err(ApiError::forbidden("You may not send records of this source."));
@@ -268,11 +262,12 @@ fn source(binding: &IngestBinding, named: Option<String>) -> Result<String, ApiE
 /// What a listing covers. A sender that is bound to namespaces or kinds may only list those: a listing
 /// closes what it omits.
 fn snapshot_scope(binding: &IngestBinding, input: SnapshotScopeInput) -> Result<SnapshotScope, ApiError> {
-    let covers = |bound: &std::collections::BTreeSet<String>, listed: &[String]| {
-        bound.is_empty() || !listed.is_empty() && listed.iter().all(|name| bound.contains(name))
-    };
-    if !covers(&binding.kinds, &input.kinds) || !covers(&binding.namespaces, &input.namespaces) {
-        return Err(ApiError::forbidden("You may not list all of this: name the kinds and namespaces that you send."));
+    let SnapshotScopeInput { kinds, namespaces, at } = input;
+    if kinds.is_empty() {
+        return Err(ApiError::bad_input("A listing names the kinds that it is complete for."));
     }
-    Ok(SnapshotScope { kinds: input.kinds, namespaces: input.namespaces, at: input.at.0 })
+    if !binding.allows_listing(&kinds, &namespaces) {
+        return Err(ApiError::forbidden("You may not close records outside of your kinds and namespaces."));
+    }
+    Ok(SnapshotScope { kinds, namespaces, at: at.0 })
 }

@@ -7,7 +7,6 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::ingest::{IngestItemResult, IngestMode, writer};
 use crate::auth::Scope;
-use crate::domain::json::JsonLimits;
 use crate::graphql::context::RequestContext;
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
@@ -108,7 +107,7 @@ async fn replay(
             mode: mode.into(),
             binding: Arc::clone(binding),
             listed_at: None,
-            limits: JsonLimits::default(),
+            limits: request.item_limits,
         };
         let replayed: Vec<Replayed> = items
             .into_iter()

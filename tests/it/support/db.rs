@@ -9,6 +9,18 @@ const POSTGRES: &str = "PACKTRAIL_TEST_POSTGRES_URL";
 /// Lets a developer leave Postgres out; no script sets it.
 const SQLITE_ONLY: &str = "PACKTRAIL_TEST_SQLITE_ONLY";
 
+/// The tenant of tests that need only one.
+pub const TENANT: &str = "acme";
+
+/// Runs a test on a fresh database of each kind.
+pub async fn for_each_database(test: impl AsyncFn(Store, &'static str)) {
+    for database in Database::all() {
+        let store = database.open().await;
+        test(store.clone(), TENANT).await;
+        store.close().await;
+    }
+}
+
 /// A fresh database of each kind.
 pub enum Database {
     Sqlite(tempfile::TempDir),
@@ -73,17 +85,5 @@ pub async fn execute(url: &str, statement: &'static str) {
     } else {
         let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
         sqlx::query(statement).execute(&mut connection).await.unwrap();
-    }
-}
-
-/// The tenant of tests that need only one.
-pub const TENANT: &str = "acme";
-
-/// Runs a test on a new database of each kind.
-pub async fn for_each_database(test: impl AsyncFn(Store, &'static str)) {
-    for database in Database::all() {
-        let store = database.open().await;
-        test(store.clone(), TENANT).await;
-        store.close().await;
     }
 }
