@@ -1165,7 +1165,8 @@ impl World {
             owned(content, &["spec", "packInstanceRef"]).or_else(own_name)
         };
         let name = instance_name(receipt.latest()).unwrap_or_default();
-        let signed_for = |content: &Value| Some(format!("{:?} {:?}", instance_name(content), receipt_signature(content)));
+        let signed_for =
+            |content: &Value| Some(format!("{:?} {:?}", instance_name(content), receipt_signature(content)));
         let at = receipt.spec_time(signed_for);
         let instance = self.resolve(INSTANCE, &receipt.lookup_namespaces(), &name, at, |_| true);
         let versions = instance.map(|instance| &instance.versions).into_iter().flatten();
