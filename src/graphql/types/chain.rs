@@ -180,12 +180,12 @@ impl RevisionChain {
         let sequence = &self.epoch.sequence;
         let source = self.view.scope().source_name(sequence.source);
         let narrowed_by = (source, &sequence.namespace, &sequence.name, &self.epoch.uid);
-        let list = List::new(&self.view, "revisions", &narrowed_by);
-        let page: Page<RevisionPlace> = PageArgs::new(first, after, last, before).page(&list)?;
+        let listed = List::new(&self.view, "revisions", &narrowed_by);
+        let page: Page<RevisionPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
         let rows = self.view.scope().list_revisions(&self.epoch, &page).await?;
         let rows = self.results(rows).await?;
         let node = |(_, record): (RevisionPlace, StoredRecord)| PackOperationResult(Recorded::new(&self.view, record));
-        Ok(Connection::new(&list, &page, rows, Total::Known(self.epoch.revisions), |(place, _)| *place, node))
+        Ok(Connection::new(&listed, &page, rows, Total::Known(self.epoch.revisions), |(place, _)| *place, node))
     }
 
     /// The revisions that were never seen.
