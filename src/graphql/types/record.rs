@@ -19,9 +19,9 @@ use crate::graphql::connection::{Connection, List, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::scalar::{DateTime, Digest, Json};
-use crate::graphql::view::{FindingsKey, View};
+use crate::graphql::view::{FindingsKey, VersionsKey, View};
 use crate::service::query::{Body, Question, Relation, member_text};
-use crate::storage::{EntryPlace, Page, StoredFinding, StoredRecord};
+use crate::storage::{EntryPlace, Page, Rows, StoredFinding, StoredRecord};
 
 /// A record with the view that it was read through.
 #[derive(Clone)]
@@ -117,7 +117,7 @@ impl Recorded {
     pub async fn versions(&self, page: PageArgs) -> Result<Connection<RecordVersion>, ApiError> {
         let listed = List::new(&self.view, "versions", &self.id().as_str());
         let page: Page<i64> = page.page(&listed)?;
-        let rows = self.view.scope().list_versions(self.record.object, &page).await?;
+        let rows = self.view.load(VersionsKey(self.record.object, page.clone())).await?.unwrap_or_else(Rows::none);
         let node = |version| RecordVersion { view: self.view.clone(), version };
         Ok(Connection::new(&listed, &page, rows, Total::Known(self.record.versions), |row| row.content.n, node))
     }
