@@ -10,7 +10,9 @@ use async_graphql::dataloader::{DataLoader, Loader};
 
 use super::error::ApiError;
 use crate::service::query::{Body, Identity, Position, Question, Reference, Scope, SequenceName};
-use crate::storage::{Store, StoredEpoch, StoredFinding, StoredRecord};
+use crate::storage::{
+    Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredRecord, StoredRevision, StoredVersion,
+};
 
 /// How long a loader gathers keys. Sibling fields ask within microseconds of each other.
 const GATHER: Duration = Duration::from_micros(200);
@@ -39,6 +41,15 @@ pub struct PositionKey(pub i64);
 /// The epochs of a sequence, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EpochsKey(pub i64);
+/// A version, by its object's row and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VersionKey(pub i64, pub i64);
+/// A page of the versions of an object, by its row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VersionsKey(pub i64, pub Page<i64>);
+/// A page of a chain, by the sequence's row and the identity of the epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RevisionsKey(pub i64, pub String, pub Page<RevisionPlace>);
 /// A result of a source, by its identity as chains name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdentKey(pub i64, pub String);
@@ -172,6 +183,38 @@ impl Loader<IdentKey> for Loads {
         let found = self.0.results_by_ident(&asked).await?;
         let found = keys.iter().cloned().zip(found);
         Ok(found.filter_map(|(key, record)| Some((key, Arc::new(record?)))).collect())
+    }
+}
+
+impl Loader<VersionKey> for Loads {
+    type Value = Arc<StoredVersion>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[VersionKey]) -> Result<HashMap<VersionKey, Arc<StoredVersion>>, ApiError> {
+        let asked: Vec<(i64, i64)> = keys.iter().map(|key| (key.0, key.1)).collect();
+        let found = self.0.versions_by_n(&asked).await?.into_iter();
+        Ok(found.map(|version| (VersionKey(version.object, version.content.n), Arc::new(version))).collect())
+    }
+}
+
+impl Loader<VersionsKey> for Loads {
+    type Value = Rows<StoredVersion>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[VersionsKey]) -> Result<HashMap<VersionsKey, Rows<StoredVersion>>, ApiError> {
+        let asked: Vec<(i64, Page<i64>)> = keys.iter().map(|key| (key.0, key.1.clone())).collect();
+        Ok(keys.iter().cloned().zip(self.0.list_versions(&asked).await?).collect())
+    }
+}
+
+impl Loader<RevisionsKey> for Loads {
+    type Value = Rows<StoredRevision>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[RevisionsKey]) -> Result<HashMap<RevisionsKey, Rows<StoredRevision>>, ApiError> {
+        let asked: Vec<(i64, String, Page<RevisionPlace>)> =
+            keys.iter().map(|key| (key.0, key.1.clone(), key.2.clone())).collect();
+        Ok(keys.iter().cloned().zip(self.0.list_revisions(&asked).await?).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Pages of lists, by key and never by offset: a page costs the same wherever it is.
 
 /// Which page of a list to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Page<K> {
     /// How many rows at most.
     pub limit: usize,
@@ -21,6 +21,23 @@ impl<K> Page<K> {
     /// The same page by another form of its key.
     pub fn map<L>(self, key: impl FnOnce(K) -> L) -> Page<L> {
         Page { limit: self.limit, backward: self.backward, from: self.from.map(key) }
+    }
+
+    /// The numbers of pages by their size and direction: those that one statement can read.
+    #[must_use]
+    pub fn alike<'a>(pages: impl IntoIterator<Item = &'a Self>) -> Vec<(Page<()>, Vec<usize>)>
+    where
+        K: 'a,
+    {
+        let mut groups: Vec<(Page<()>, Vec<usize>)> = Vec::new();
+        for (i, page) in pages.into_iter().enumerate() {
+            let form = Page { limit: page.limit, backward: page.backward, from: None };
+            match groups.iter_mut().find(|(known, _)| *known == form) {
+                Some((_, members)) => members.push(i),
+                None => groups.push((form, vec![i])),
+            }
+        }
+        groups
     }
 
     /// How many rows to fetch: one more than the page has tells whether more follow.

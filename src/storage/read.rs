@@ -382,6 +382,13 @@ struct VersionRow {
 }
 
 #[derive(FromRow)]
+struct Numbered<T> {
+    i: i64,
+    #[sqlx(flatten)]
+    row: T,
+}
+
+#[derive(FromRow)]
 struct ContentRow {
     digest: Vec<u8>,
     spec_digest: Vec<u8>,
@@ -739,6 +746,49 @@ impl AsOf {
         Ok(page.rows(rows.into_iter().map(version).collect::<Result<_, _>>()?))
     }
 
+    /// Pages of the versions of objects, in their order: all pages of one form in one statement.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_versions_of(&self, asked: &[(i64, Page<i64>)]) -> Result<Vec<Rows<StoredVersion>>, StoreError> {
+        #[derive(Serialize)]
+        struct Key {
+            i: usize,
+            object_id: i64,
+            n: i64,
+        }
+        if let [(object, page)] = asked {
+            return Ok(vec![self.list_versions(*object, page).await?]);
+        }
+        let mut found: Vec<Rows<StoredVersion>> = asked.iter().map(|_| Rows::none()).collect();
+        for (form, members) in Page::alike(asked.iter().map(|(_, page)| page)) {
+            let end = if form.backward { i64::MAX } else { -1 };
+            let key = |i: usize| Key { i, object_id: asked[i].0, n: asked[i].1.from.unwrap_or(end) };
+            let keys: Vec<Key> = members.iter().map(|i| key(*i)).collect();
+            let statement = if form.backward { &sql::VERSIONS_PAGES_BACK } else { &sql::VERSIONS_PAGES };
+            let args = [self.tenant.into(), json(&keys), self.seq.into(), form.fetch().into()];
+            let mut rows: HashMap<i64, Vec<VersionRow>> = self.grouped(statement, &args).await?;
+            for i in members {
+                let rows = i64::try_from(i).ok().and_then(|i| rows.remove(&i)).unwrap_or_default();
+                found[i] = form.rows(rows.into_iter().map(version).collect::<Result<_, _>>()?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Rows by the number that the statement was given for them, in their order.
+    async fn grouped<T>(&self, statement: &'static Statement, args: &[Arg]) -> Result<HashMap<i64, Vec<T>>, StoreError>
+    where
+        Numbered<T>: Row,
+    {
+        let mut groups: HashMap<i64, Vec<T>> = HashMap::new();
+        let rows: Vec<Numbered<T>> = self.pool.rows(statement, args).await?;
+        for Numbered { i, row } in rows {
+            groups.entry(i).or_default().push(row);
+        }
+        Ok(groups)
+    }
+
     /// Versions by object and number.
     ///
     /// # Errors
@@ -856,6 +906,47 @@ impl AsOf {
         ];
         let statement = if page.backward { &sql::REVISIONS_PAGE_BACK } else { &sql::REVISIONS_PAGE };
         Ok(page.rows(self.pool.rows(statement, &args).await?))
+    }
+
+    /// Pages of the rows of epochs (sequence and identity), in their order: all pages of one form in one
+    /// statement.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_revisions_of(
+        &self,
+        asked: &[(i64, String, Page<RevisionPlace>)],
+    ) -> Result<Vec<Rows<StoredRevision>>, StoreError> {
+        #[derive(Serialize)]
+        struct Asked<'a> {
+            i: usize,
+            sequence_id: i64,
+            epoch_uid: &'a str,
+            revision: i64,
+            first_at: i64,
+            key_hash: i64,
+        }
+        if let [(sequence, epoch_uid, page)] = asked {
+            return Ok(vec![self.list_revisions(*sequence, epoch_uid, page).await?]);
+        }
+        let mut found: Vec<Rows<StoredRevision>> = asked.iter().map(|_| Rows::none()).collect();
+        for (form, members) in Page::alike(asked.iter().map(|(_, _, page)| page)) {
+            let end = if form.backward { i64::MAX } else { i64::MIN };
+            let key = |i: usize| {
+                let (sequence_id, epoch_uid, page) = &asked[i];
+                let (revision, first_at, key_hash) = page.from.unwrap_or((end, end, end));
+                Asked { i, sequence_id: *sequence_id, epoch_uid, revision, first_at, key_hash }
+            };
+            let keys: Vec<Asked> = members.iter().map(|i| key(*i)).collect();
+            let statement = if form.backward { &sql::REVISIONS_PAGES_BACK } else { &sql::REVISIONS_PAGES };
+            let args = [self.tenant.into(), json(&keys), self.seq.into(), form.fetch().into()];
+            let mut rows: HashMap<i64, Vec<StoredRevision>> = self.grouped(statement, &args).await?;
+            for i in members {
+                let rows = i64::try_from(i).ok().and_then(|i| rows.remove(&i)).unwrap_or_default();
+                found[i] = form.rows(rows);
+            }
+        }
+        Ok(found)
     }
 
     /// The rows of results in their chains.

@@ -462,6 +462,16 @@ catalogue! {
     VERSIONS_PAGE_BACK = concat!("SELECT ", version_columns!(), "FROM version v ", version_joins!(),
         "WHERE v.tenant_id = $1 AND v.object_id = $2 AND v.from_seq <= $3 AND v.to_seq > $3 AND v.n < $4 \
         ORDER BY v.n DESC LIMIT $5");
+    /// The same pages of several objects at once, each after its own version.
+    VERSIONS_PAGES = concat!("SELECT v.i, ", version_columns!(), "FROM (SELECT r.i, v.*, \
+        ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.n) AS place FROM {rows $2: i int, object_id int, n int} r \
+        JOIN version v ON v.tenant_id = $1 AND v.object_id = r.object_id AND v.n > r.n AND v.from_seq <= $3 \
+        AND v.to_seq > $3) v ", version_joins!(), "WHERE v.place <= $4 ORDER BY v.i, v.n");
+    /// The same, newest first.
+    VERSIONS_PAGES_BACK = concat!("SELECT v.i, ", version_columns!(), "FROM (SELECT r.i, v.*, \
+        ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.n DESC) AS place FROM {rows $2: i int, object_id int, n int} r \
+        JOIN version v ON v.tenant_id = $1 AND v.object_id = r.object_id AND v.n < r.n AND v.from_seq <= $3 \
+        AND v.to_seq > $3) v ", version_joins!(), "WHERE v.place <= $4 ORDER BY v.i, v.n DESC");
     /// Versions by object and number as of a commit.
     VERSIONS_BY_N = concat!("SELECT ", version_columns!(), "FROM {rows $2: object_id int, n int} r \
         JOIN version v ON v.tenant_id = $1 AND v.object_id = r.object_id AND v.n = r.n AND v.from_seq <= $3 AND v.to_seq > $3 ",
@@ -496,6 +506,22 @@ catalogue! {
         FROM revision WHERE tenant_id = $1 AND sequence_id = $2 AND epoch_uid = $3 \
         AND (revision, first_at, key_hash) < ($5, $6, $7) AND from_seq <= $4 AND to_seq > $4 \
         ORDER BY revision DESC, first_at DESC, key_hash DESC LIMIT $8";
+    /// The same pages of several epochs at once, each after its own row.
+    REVISIONS_PAGES = "SELECT v.i, v.sequence_id, v.epoch_uid, v.revision, v.first_at, v.key_hash, v.object_id, \
+        v.version_n, v.live, v.superseded FROM (SELECT r.i, v.*, \
+        ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.revision, v.first_at, v.key_hash) AS place \
+        FROM {rows $2: i int, sequence_id int, epoch_uid text, revision int, first_at int, key_hash int} r \
+        JOIN revision v ON v.tenant_id = $1 AND v.sequence_id = r.sequence_id AND v.epoch_uid = r.epoch_uid \
+        AND (v.revision, v.first_at, v.key_hash) > (r.revision, r.first_at, r.key_hash) \
+        AND v.from_seq <= $3 AND v.to_seq > $3) v WHERE v.place <= $4 ORDER BY v.i, v.place";
+    /// The same against the order of the chains.
+    REVISIONS_PAGES_BACK = "SELECT v.i, v.sequence_id, v.epoch_uid, v.revision, v.first_at, v.key_hash, v.object_id, \
+        v.version_n, v.live, v.superseded FROM (SELECT r.i, v.*, \
+        ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.revision DESC, v.first_at DESC, v.key_hash DESC) AS place \
+        FROM {rows $2: i int, sequence_id int, epoch_uid text, revision int, first_at int, key_hash int} r \
+        JOIN revision v ON v.tenant_id = $1 AND v.sequence_id = r.sequence_id AND v.epoch_uid = r.epoch_uid \
+        AND (v.revision, v.first_at, v.key_hash) < (r.revision, r.first_at, r.key_hash) \
+        AND v.from_seq <= $3 AND v.to_seq > $3) v WHERE v.place <= $4 ORDER BY v.i, v.place";
     /// Where objects stand in their sequences as of a commit.
     REVISIONS_OF_OBJECTS = "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded \
         FROM revision WHERE tenant_id = $1 AND object_id IN {ints $2} AND from_seq <= $3 AND to_seq > $3 \

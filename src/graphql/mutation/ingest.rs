@@ -223,7 +223,9 @@ impl IngestMutation {
         let (tenant, principal, writer) = (&request.tenant, &request.principal.subject, writer(request)?);
         let results = writer.write(tenant, &terms.source, principal, prepared).await?;
         let mut summary = Summary::default();
-        results.iter().for_each(|result| summary.add(result));
+        for result in &results {
+            summary.add(result);
+        }
         // Half a listing says nothing about what it omits.
         if let Some(snapshot) = snapshot.filter(|_| summary.rejected == 0) {
             summary.closed_by_snapshot = writer.close_omitted(tenant, &terms.source, principal, snapshot).await?;

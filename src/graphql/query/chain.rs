@@ -45,8 +45,9 @@ impl ChainQuery {
         let view = view(ctx).await?;
         let OperationSequenceFilter { source, namespace, name, status } = filter.unwrap_or_default();
         let filter = SequenceFilter { source: None, namespace, name, status: status.map(Into::into) };
-        let list = List::new(&view, "operationSequences", &(&source, &filter.namespace, &filter.name, &filter.status));
-        let page: Page<(String, String, String)> = PageArgs::new(first, after, last, before).page(&list)?;
+        let listed =
+            List::new(&view, "operationSequences", &(&source, &filter.namespace, &filter.name, &filter.status));
+        let page: Page<(String, String, String)> = PageArgs::new(first, after, last, before).page(&listed)?;
         let rows = view.scope().list_sequences(source.as_deref(), &filter, page.clone()).await?;
         let scope = view.scope().clone();
         let total = Total::count(move || {
@@ -57,7 +58,7 @@ impl ChainQuery {
             let source = view.scope().source_name(sequence.source).to_owned();
             (source, sequence.namespace.clone(), sequence.name.clone())
         };
-        Ok(Connection::new(&list, &page, rows, total, place, |sequence| OperationSequence::new(&view, sequence)))
+        Ok(Connection::new(&listed, &page, rows, total, place, |sequence| OperationSequence::new(&view, sequence)))
     }
 
     /// The chain of results of an execution, by revision; null if no result of it was ever seen.

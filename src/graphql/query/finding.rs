@@ -54,14 +54,14 @@ impl FindingQuery {
     ) -> Result<Connection<Finding>, ApiError> {
         let view = view(ctx).await?;
         let asked = filter.unwrap_or_default().asked()?;
-        let list = List::new(&view, "findings", &(&asked.source, &asked.code, &asked.severity));
-        let page: Page<EntryPlace> = PageArgs::new(first, after, last, before).page(&list)?;
+        let listed = List::new(&view, "findings", &(&asked.source, &asked.code, &asked.severity));
+        let page: Page<EntryPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
         let rows = view.scope().list_findings(&asked, &page).await?;
         let scope = view.scope().clone();
         let total = Total::count(move || {
             let (scope, asked) = (scope.clone(), asked.clone());
             async move { Ok(scope.count_findings(&asked).await?) }
         });
-        Ok(Connection::new(&list, &page, rows, total, place, |finding| Finding::new(&view, finding)))
+        Ok(Connection::new(&listed, &page, rows, total, place, |finding| Finding::new(&view, finding)))
     }
 }

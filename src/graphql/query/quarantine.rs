@@ -37,8 +37,8 @@ impl QuarantineQuery {
     ) -> Result<Connection<QuarantinedItem>, ApiError> {
         let view = view(ctx).await?;
         let QuarantineFilter { source, code } = filter.unwrap_or_default();
-        let list = List::new(&view, "quarantine", &(&source, &code));
-        let page: Page<EntryPlace> = PageArgs::new(first, after, last, before).page(&list)?;
+        let listed = List::new(&view, "quarantine", &(&source, &code));
+        let page: Page<EntryPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
         let rows = view.scope().list_quarantine(source.as_deref(), code.as_deref(), &page).await?;
         let scope = view.scope().clone();
         let total = Total::count(move || {
@@ -46,6 +46,6 @@ impl QuarantineQuery {
             async move { Ok(scope.count_quarantine(source.as_deref(), code.as_deref()).await?) }
         });
         let place = |item: &StoredQuarantine| (item.from_seq, item.id);
-        Ok(Connection::new(&list, &page, rows, total, place, |item| QuarantinedItem::new(&view, item)))
+        Ok(Connection::new(&listed, &page, rows, total, place, |item| QuarantinedItem::new(&view, item)))
     }
 }

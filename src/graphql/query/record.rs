@@ -88,7 +88,7 @@ struct PackReceiptFilter {
 impl ClusterPackFilter {
     fn asked(self) -> Result<RecordsAsked, ApiError> {
         let Self { source, namespace, pack, live } = self;
-        Ok(RecordsAsked { source, filter: RecordFilter { namespace, pack, live, ..RecordFilter::default() } })
+        Ok(RecordsAsked { source, filter: RecordFilter { pack, live, namespace, ..RecordFilter::default() } })
     }
 }
 
@@ -96,7 +96,7 @@ impl ClusterPackFilter {
 impl PackExecutionFilter {
     fn asked(self) -> Result<RecordsAsked, ApiError> {
         let Self { source, namespace, cluster, pack, live } = self;
-        Ok(RecordsAsked { source, filter: RecordFilter { namespace, cluster, pack, live, ..RecordFilter::default() } })
+        Ok(RecordsAsked { source, filter: RecordFilter { cluster, pack, live, namespace, ..RecordFilter::default() } })
     }
 }
 
@@ -112,7 +112,7 @@ impl OperationResultFilter {
             return Err(ApiError::bad_input("Filter by status or by statusRaw, not by both."));
         }
         let status = word.or(status_raw);
-        let filter = RecordFilter { namespace, cluster, pack, status, live, ..RecordFilter::default() };
+        let filter = RecordFilter { cluster, pack, status, live, namespace, ..RecordFilter::default() };
         Ok(RecordsAsked { source, filter })
     }
 }
@@ -121,7 +121,7 @@ impl OperationResultFilter {
 impl PackReceiptFilter {
     fn asked(self) -> Result<RecordsAsked, ApiError> {
         let Self { source, namespace, cluster, pack, live } = self;
-        Ok(RecordsAsked { source, filter: RecordFilter { namespace, cluster, pack, live, ..RecordFilter::default() } })
+        Ok(RecordsAsked { source, filter: RecordFilter { cluster, pack, live, namespace, ..RecordFilter::default() } })
     }
 }
 
@@ -202,6 +202,7 @@ impl RecordQuery {
 
     /// A record of any kind by natural key; null if it was never seen.
     #[graphql(guard = "Needs(Scope::Viewer)")]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a natural key")]
     async fn record(
         &self,
         ctx: &Context<'_>,
@@ -290,6 +291,7 @@ impl RecordQuery {
     /// All results of a base pack on a cluster, newest birth first, across the versions of the pack and
     /// the epochs of its executions.
     #[graphql(guard = "Needs(Scope::Viewer)")]
+    #[expect(clippy::too_many_arguments, reason = "four of them are those of every list")]
     async fn pack_history(
         &self,
         ctx: &Context<'_>,
@@ -301,8 +303,8 @@ impl RecordQuery {
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<PackHistoryEntry>, ApiError> {
         let view = view(ctx).await?;
-        let list = List::new(&view, "packHistory", &(&base_pack, &cluster));
-        let page: Page<RecordPlace> = PageArgs::new(first, after, last, before).page(&list)?;
+        let listed = List::new(&view, "packHistory", &(&base_pack, &cluster));
+        let page: Page<RecordPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
         let rows = view.scope().pack_history(&base_pack, &cluster, &page).await?;
         let node = |record| PackHistoryEntry(Recorded::new(&view, record));
         let scope = view.scope().clone();
@@ -310,7 +312,7 @@ impl RecordQuery {
             let (scope, base_pack, cluster) = (scope.clone(), base_pack.clone(), cluster.clone());
             async move { Ok(scope.count_pack_history(&base_pack, &cluster).await?) }
         });
-        Ok(Connection::new(&list, &page, rows, total, place, node))
+        Ok(Connection::new(&listed, &page, rows, total, place, node))
     }
 }
 
@@ -338,13 +340,13 @@ async fn list<N: Listed>(
 ) -> Result<Connection<N>, ApiError> {
     let view = view(ctx).await?;
     let RecordFilter { source: _, cluster, pack, status, live, namespace } = &asked.filter;
-    let list = List::new(&view, kind, &(&asked.source, cluster, pack, status, live, namespace));
-    let page: Page<RecordPlace> = page.page(&list)?;
+    let listed = List::new(&view, kind, &(&asked.source, cluster, pack, status, live, namespace));
+    let page: Page<RecordPlace> = page.page(&listed)?;
     let rows = view.scope().list_records(kind, &asked, &page).await?;
     let scope = view.scope().clone();
     let total = Total::count(move || {
         let (scope, asked) = (scope.clone(), asked.clone());
         async move { Ok(scope.count_records(kind, &asked).await?) }
     });
-    Ok(Connection::new(&list, &page, rows, total, place, |record| node(Recorded::new(&view, record))))
+    Ok(Connection::new(&listed, &page, rows, total, place, |record| node(Recorded::new(&view, record))))
 }

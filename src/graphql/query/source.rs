@@ -26,12 +26,12 @@ impl SourceQuery {
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<Source>, ApiError> {
         let view = view(ctx).await?;
-        let list = List::new(&view, "sources", &());
-        let page: Page<String> = PageArgs::new(first, after, last, before).page(&list)?;
+        let listed = List::new(&view, "sources", &());
+        let page: Page<String> = PageArgs::new(first, after, last, before).page(&listed)?;
         let all = view.scope().sources().to_vec();
         let total = Total::Known(i64::try_from(all.len()).unwrap_or(i64::MAX));
         let place = |source: &StoredSource| source.name.clone();
         let rows = page.of(all, place, Clone::clone);
-        Ok(Connection::new(&list, &page, rows, total, place, Source))
+        Ok(Connection::new(&listed, &page, rows, total, place, Source))
     }
 }

@@ -14,6 +14,7 @@ pub struct ViewerQuery;
 impl ViewerQuery {
     /// Who asks, where, and what they may do. Needs no scope.
     #[graphql(guard = "Authenticated")]
+    #[expect(clippy::unused_async, reason = "a resolver with a context has to be asynchronous")]
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer, ApiError> {
         let request = RequestContext::of(ctx)?;
         Ok(Viewer {

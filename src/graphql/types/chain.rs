@@ -1,6 +1,5 @@
 //! Revision chains.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{ID, Object, SimpleObject};
@@ -18,7 +17,7 @@ use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::scalar::{DateTime, Int53};
-use crate::graphql::view::{IdentKey, RecordKey, View};
+use crate::graphql::view::{IdentKey, RecordKey, RevisionsKey, VersionKey, View};
 use crate::service::query::{ChainPick, SequenceName};
 use crate::storage::{Page, RevisionPlace, Rows, StoredEpoch, StoredRecord, StoredRevision};
 
@@ -93,30 +92,21 @@ impl RevisionChain {
 
     /// The results of rows, each with the content of its revision: one that was patched in place has
     /// a row for each revision that it carried.
-    async fn results(&self, rows: Rows<StoredRevision>) -> Result<Rows<(RevisionPlace, StoredRecord)>, ApiError> {
-        let scope = self.view.scope();
-        let mut ids: Vec<i64> = rows.rows.iter().map(|row| row.object).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let records: HashMap<i64, StoredRecord> =
-            scope.records_by_object(&ids).await?.into_iter().map(|record| (record.object, record)).collect();
-        let is_old = |row: &&StoredRevision| records.get(&row.object).is_some_and(|r| r.content.n != row.version);
-        let old: Vec<(i64, i64)> = rows.rows.iter().filter(is_old).map(|row| (row.object, row.version)).collect();
-        let mut contents: HashMap<(i64, i64), _> = scope
-            .versions_by_n(&old)
-            .await?
-            .into_iter()
-            .map(|version| ((version.object, version.content.n), version.content))
-            .collect();
+    async fn results(&self, rows: Rows<StoredRevision>) -> Result<Rows<(RevisionPlace, Recorded)>, ApiError> {
+        let found = try_join_all(rows.rows.iter().map(|row| self.result_of(row))).await?;
         let place = |row: &StoredRevision| (row.revision, row.first_at, row.key_hash);
-        let found = rows.rows.iter().filter_map(|row| {
-            let mut record = records.get(&row.object)?.clone();
-            if let Some(content) = contents.remove(&(row.object, row.version)) {
-                record.content = content;
-            }
-            Some((place(row), record))
-        });
+        let found = rows.rows.iter().zip(found).filter_map(|(row, record)| Some((place(row), record?)));
         Ok(Rows { rows: found.collect(), more: rows.more })
+    }
+
+    async fn result_of(&self, row: &StoredRevision) -> Result<Option<Recorded>, ApiError> {
+        let Some(mut record) = self.view.load(RecordKey(row.object)).await? else { return Ok(None) };
+        if record.content.n != row.version
+            && let Some(version) = self.view.load(VersionKey(row.object, row.version)).await?
+        {
+            Arc::make_mut(&mut record).content = version.content.clone();
+        }
+        Ok(Some(Recorded::new(&self.view, record)))
     }
 }
 
@@ -180,12 +170,12 @@ impl RevisionChain {
         let sequence = &self.epoch.sequence;
         let source = self.view.scope().source_name(sequence.source);
         let narrowed_by = (source, &sequence.namespace, &sequence.name, &self.epoch.uid);
-        let list = List::new(&self.view, "revisions", &narrowed_by);
-        let page: Page<RevisionPlace> = PageArgs::new(first, after, last, before).page(&list)?;
-        let rows = self.view.scope().list_revisions(&self.epoch, &page).await?;
-        let rows = self.results(rows).await?;
-        let node = |(_, record): (RevisionPlace, StoredRecord)| PackOperationResult(Recorded::new(&self.view, record));
-        Ok(Connection::new(&list, &page, rows, Total::Known(self.epoch.revisions), |(place, _)| *place, node))
+        let listed = List::new(&self.view, "revisions", &narrowed_by);
+        let page: Page<RevisionPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
+        let key = RevisionsKey(sequence.id, self.epoch.uid.clone(), page.clone());
+        let rows = self.results(self.view.load(key).await?.unwrap_or_else(Rows::none)).await?;
+        let node = |(_, record): (RevisionPlace, Recorded)| PackOperationResult(record);
+        Ok(Connection::new(&listed, &page, rows, Total::Known(self.epoch.revisions), |(place, _)| *place, node))
     }
 
     /// The revisions that were never seen.

@@ -97,11 +97,13 @@ pub struct OperationStep {
 }
 
 /// The pairs of a map.
+#[must_use]
 pub fn pairs(body: &Body, path: &[&str]) -> Vec<KeyValue> {
     body.pairs(path).into_iter().map(|(key, value)| KeyValue { key, value }).collect()
 }
 
 /// `status.conditions`.
+#[must_use]
 pub fn conditions(body: &Body) -> Vec<Condition> {
     body.objects(&["status", "conditions"]).filter_map(condition).collect()
 }
@@ -118,6 +120,7 @@ fn condition(object: &Map<String, Value>) -> Option<Condition> {
 }
 
 /// The chart fields of `spec`; `None` where there are none.
+#[must_use]
 pub fn chart(body: &Body) -> Option<HelmChart> {
     let field = |name: &str| body.text(&["spec", name]);
     let chart = HelmChart {
@@ -131,6 +134,7 @@ pub fn chart(body: &Body) -> Option<HelmChart> {
 }
 
 /// `spec.deployedResources`.
+#[must_use]
 pub fn applied_resources(body: &Body) -> Vec<AppliedResource> {
     body.objects(&["spec", "deployedResources"])
         .map(|object| AppliedResource {
@@ -143,6 +147,7 @@ pub fn applied_resources(body: &Body) -> Vec<AppliedResource> {
 }
 
 /// `spec.steps`.
+#[must_use]
 pub fn steps(body: &Body) -> Vec<OperationStep> {
     body.objects(&["spec", "steps"])
         .map(|object| {

@@ -75,7 +75,7 @@ words! {
 words! {
     /// What an artifact is.
     ArtifactKind {
-        /// A ConfigMap, referenced as `namespace/name`.
+        /// A `ConfigMap`, referenced as `namespace/name`.
         ConfigMap = "ConfigMap",
         /// A Secret, referenced as `namespace/name`.
         Secret = "Secret",

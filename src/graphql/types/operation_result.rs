@@ -101,7 +101,7 @@ record_object! {
             self.facts().and_then(|facts| facts.capability.as_deref())
         }
 
-        /// The phase of the RunnerConfig that the result belongs to.
+        /// The phase of the `RunnerConfig` that the result belongs to.
         async fn phase(&self) -> Result<Option<String>, ApiError> {
             self.0.text(&["spec", "phase"]).await
         }
@@ -236,10 +236,10 @@ pub async fn deployed_resources(
     }
     // The places are those of one content: another version has another list.
     let narrowed_by = (recorded.id().to_string(), recorded.record.content.digest);
-    let list = List::new(&recorded.view, "deployedResources", &narrowed_by);
-    let page: Page<usize> = page.page(&list)?;
+    let listed = List::new(&recorded.view, "deployedResources", &narrowed_by);
+    let page: Page<usize> = page.page(&listed)?;
     let all: Vec<(usize, AppliedResource)> = applied_resources(&body).into_iter().enumerate().collect();
     let total = Total::Known(i64::try_from(all.len()).unwrap_or(i64::MAX));
     let rows = page.of(all, |(place, _)| *place, |place| *place);
-    Ok(Some(Connection::new(&list, &page, rows, total, |(place, _)| *place, |(_, resource)| resource)))
+    Ok(Some(Connection::new(&listed, &page, rows, total, |(place, _)| *place, |(_, resource)| resource)))
 }

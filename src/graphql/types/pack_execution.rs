@@ -23,7 +23,7 @@ record_object! {
             self.0.record.content.facts.cluster.as_deref()
         }
 
-        /// The RBACProfile that governs the execution.
+        /// The `RBACProfile` that governs the execution.
         async fn admission_profile_ref(&self) -> Result<Option<String>, ApiError> {
             self.0.text(&["spec", "admissionProfileRef"]).await
         }

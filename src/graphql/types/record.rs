@@ -19,9 +19,9 @@ use crate::graphql::connection::{Connection, List, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::scalar::{DateTime, Digest, Json};
-use crate::graphql::view::{FindingsKey, View};
+use crate::graphql::view::{FindingsKey, VersionsKey, View};
 use crate::service::query::{Body, Question, Relation, member_text};
-use crate::storage::{EntryPlace, Page, StoredFinding, StoredRecord};
+use crate::storage::{EntryPlace, Page, Rows, StoredFinding, StoredRecord};
 
 /// A record with the view that it was read through.
 #[derive(Clone)]
@@ -115,11 +115,11 @@ impl Recorded {
     /// # Errors
     /// If the store fails, or the page cannot be had.
     pub async fn versions(&self, page: PageArgs) -> Result<Connection<RecordVersion>, ApiError> {
-        let list = List::new(&self.view, "versions", &self.id().as_str());
-        let page: Page<i64> = page.page(&list)?;
-        let rows = self.view.scope().list_versions(self.record.object, &page).await?;
+        let listed = List::new(&self.view, "versions", &self.id().as_str());
+        let page: Page<i64> = page.page(&listed)?;
+        let rows = self.view.load(VersionsKey(self.record.object, page.clone())).await?.unwrap_or_else(Rows::none);
         let node = |version| RecordVersion { view: self.view.clone(), version };
-        Ok(Connection::new(&list, &page, rows, Total::Known(self.record.versions), |row| row.content.n, node))
+        Ok(Connection::new(&listed, &page, rows, Total::Known(self.record.versions), |row| row.content.n, node))
     }
 }
 
@@ -133,15 +133,15 @@ pub async fn findings(
     subjects: Vec<String>,
     page: PageArgs,
 ) -> Result<Connection<Finding>, ApiError> {
-    let list = List::new(view, "findingsOf", &(view.scope().source_name(source), &subjects));
-    let page: Page<EntryPlace> = page.page(&list)?;
+    let listed = List::new(view, "findingsOf", &(view.scope().source_name(source), &subjects));
+    let page: Page<EntryPlace> = page.page(&listed)?;
     let found = subjects.into_iter().map(|subject| view.load(FindingsKey(source, subject)));
     let found = futures_util::future::try_join_all(found).await?;
     let mut all: Vec<StoredFinding> = found.into_iter().flatten().flat_map(|part| part.to_vec()).collect();
     all.sort_by_key(|finding| std::cmp::Reverse(place(finding)));
     let total = Total::Known(i64::try_from(all.len()).unwrap_or(i64::MAX));
     let rows = page.of(all, |finding| std::cmp::Reverse(place(finding)), |key| std::cmp::Reverse(*key));
-    Ok(Connection::new(&list, &page, rows, total, place, |finding| Finding::new(view, finding)))
+    Ok(Connection::new(&listed, &page, rows, total, place, |finding| Finding::new(view, finding)))
 }
 
 /// A finding's place in a list.
@@ -327,6 +327,7 @@ record_object! {
 }
 
 /// What every record has, whatever its kind.
+#[expect(clippy::duplicated_attributes, reason = "fields of one type are no duplicates")]
 #[derive(Clone, Interface)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "The global id, for `node`."),

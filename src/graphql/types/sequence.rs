@@ -80,14 +80,14 @@ impl OperationSequence {
     ) -> Result<Connection<RevisionChain>, ApiError> {
         let narrowed_by =
             (self.view.scope().source_name(self.sequence.source), &self.sequence.namespace, &self.sequence.name);
-        let list = List::new(&self.view, "epochs", &narrowed_by);
-        let page: Page<(i64, String)> = PageArgs::new(first, after, last, before).page(&list)?;
+        let listed = List::new(&self.view, "epochs", &narrowed_by);
+        let page: Page<(i64, String)> = PageArgs::new(first, after, last, before).page(&listed)?;
         let all = self.all().await?.to_vec();
         let total = Total::Known(i64::try_from(all.len()).unwrap_or(i64::MAX));
         // Age and identity: the rank may change.
         let place = |epoch: &StoredEpoch| (epoch.born_at, epoch.uid.clone());
         let rows = page.of(all, place, Clone::clone);
-        Ok(Connection::new(&list, &page, rows, total, place, |epoch| RevisionChain::new(&self.view, epoch)))
+        Ok(Connection::new(&listed, &page, rows, total, place, |epoch| RevisionChain::new(&self.view, epoch)))
     }
 }
 

@@ -107,16 +107,15 @@ impl Scope {
         Ok((0..asked.len()).map(of).collect())
     }
 
-    /// The rows of a chain in its order.
+    /// Pages of the rows of chains (sequence and identity of the epoch) in their order.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn list_revisions(
         &self,
-        epoch: &StoredEpoch,
-        page: &Page<RevisionPlace>,
-    ) -> Result<Rows<StoredRevision>, QueryError> {
-        Ok(self.as_of.list_revisions(epoch.sequence.id, &epoch.uid, page).await?)
+        asked: &[(i64, String, Page<RevisionPlace>)],
+    ) -> Result<Vec<Rows<StoredRevision>>, QueryError> {
+        Ok(self.as_of.list_revisions_of(asked).await?)
     }
 
     /// Results by source and identity (uid or object key, as chains name them), in their order.

@@ -110,12 +110,12 @@ impl Scope {
         RecordFilter { source: self.filter_source(asked.source.as_deref()), ..asked.filter.clone() }
     }
 
-    /// The versions of an object, oldest first.
+    /// Pages of the versions of objects, oldest first, in their order.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn list_versions(&self, object: i64, page: &Page<i64>) -> Result<Rows<StoredVersion>, QueryError> {
-        Ok(self.as_of.list_versions(object, page).await?)
+    pub async fn list_versions(&self, asked: &[(i64, Page<i64>)]) -> Result<Vec<Rows<StoredVersion>>, QueryError> {
+        Ok(self.as_of.list_versions_of(asked).await?)
     }
 
     /// Versions by object and number.

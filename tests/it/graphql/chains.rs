@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::Api;
 use crate::support::db::for_each_database;
+use crate::support::feed::feed_values;
 
 const NS: &str = "seam-tenant-ccs-dev";
 const NGINX: &str = "nginx-ccs-dev-ccs-dev";
@@ -125,6 +126,30 @@ async fn the_history_of_a_pack_spans_its_versions_and_epochs() {
         assert_eq!(told, expected);
         let nobody = "{ packHistory(basePack: \"nobody\", cluster: \"ccs-dev\") { totalCount nodes { __typename } } }";
         assert_eq!(api.ask(nobody).await, json!({"packHistory": {"totalCount": 0, "nodes": []}}));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_result_that_was_patched_in_place_shows_each_revision_that_it_carried() {
+    for_each_database(async |store, tenant| {
+        let api = Api::new(&store, tenant);
+        let patched = |revision: i64, status: &str| {
+            json!({"type": "MODIFIED", "observedAt": format!("2026-05-01T00:00:0{revision}Z"), "object": {
+                "apiVersion": "infrastructure.ontai.dev/v1alpha1", "kind": "PackOperationResult",
+                "metadata": {"name": "pack-deploy-result-e", "namespace": "ns", "uid": "u",
+                    "resourceVersion": revision.to_string(), "creationTimestamp": "2026-05-01T00:00:00Z"},
+                "spec": {"revision": revision, "capability": "pack-deploy", "status": status, "packExecutionRef": "e"},
+            }})
+        };
+        feed_values(&api.writer, tenant, "default", &[patched(1, "Failed"), patched(2, "Succeeded")]).await;
+        let query = "{ revisionChain(namespace: \"ns\", packExecution: \"e\") { status revisions { totalCount nodes {
+            uid revision status resourceVersion } } } }";
+        let expected = json!({"status": "COMPLETE", "revisions": {"totalCount": 2, "nodes": [
+            {"uid": "u", "revision": 1, "status": "FAILED", "resourceVersion": "1"},
+            {"uid": "u", "revision": 2, "status": "SUCCEEDED", "resourceVersion": "2"},
+        ]}});
+        assert_eq!(api.ask(query).await["revisionChain"], expected);
     })
     .await;
 }

@@ -8,3 +8,4 @@ mod paging;
 mod references;
 mod schema;
 mod snapshot;
+mod views;

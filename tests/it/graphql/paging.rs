@@ -166,3 +166,37 @@ async fn arguments_that_make_no_page_are_refused() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn pages_below_the_elements_of_a_list_are_those_of_the_elements_alone() {
+    for_each_database(async |store, tenant| {
+        let api = prepared(&store, tenant).await;
+        let parts = "nodes { number from } pageInfo { hasNextPage hasPreviousPage endCursor } totalCount";
+        let chain = "nodes { name revision } pageInfo { hasNextPage hasPreviousPage endCursor } totalCount";
+        for arguments in ["first: 1", "first: 2", "last: 1"] {
+            let together = api
+                .ask(&format!("{{ operationResults(first: 50) {{ nodes {{ id versions({arguments}) {{ {parts} }} }} }} }}"))
+                .await;
+            for record in together["operationResults"]["nodes"].as_array().unwrap() {
+                let alone = format!(
+                    "query ($id: ID!) {{ node(id: $id) {{ ... on Record {{ id versions({arguments}) {{ {parts} }} }} }} }}"
+                );
+                assert_eq!(api.ask_with(&alone, json!({"id": record["id"]})).await["node"], *record);
+            }
+            let together = api
+                .ask(&format!(
+                    "{{ operationSequences {{ nodes {{ epochs {{ nodes {{ id revisions({arguments}) {{ {chain} }} }} }} }} }} }}"
+                ))
+                .await;
+            for sequence in together["operationSequences"]["nodes"].as_array().unwrap() {
+                for epoch in sequence["epochs"]["nodes"].as_array().unwrap() {
+                    let alone = format!(
+                        "query ($id: ID!) {{ node(id: $id) {{ ... on RevisionChain {{ id revisions({arguments}) {{ {chain} }} }} }} }}"
+                    );
+                    assert_eq!(api.ask_with(&alone, json!({"id": epoch["id"]})).await["node"], *epoch);
+                }
+            }
+        }
+    })
+    .await;
+}
