@@ -98,13 +98,12 @@ fn graphql_service(app: &Arc<App>) -> GraphqlService<ApiSchema> {
     let prepare: Prepare = Arc::new(move |parts, request| match parts.extensions.get::<Identity>() {
         // Without an identity, resolvers find nobody to answer.
         None => request,
-        Some(Identity { principal, tenant }) => request.data(RequestContext::new(
-            principal.clone(),
-            Arc::clone(tenant),
-            app.store.clone(),
-            Some(app.writer.clone()),
-            Arc::clone(&app.clock),
-        )),
+        Some(Identity { principal, tenant }) => {
+            let (store, writer) = (app.store.clone(), Some(app.writer.clone()));
+            let context =
+                RequestContext::new(principal.clone(), Arc::clone(tenant), store, writer, Arc::clone(&app.clock));
+            request.data(context.with_item_limits(app.item_limits()))
+        }
     });
     GraphqlService::new(schema, limits).with_prepare(prepare)
 }
