@@ -150,10 +150,6 @@ catalogue! {
         previous_digest bytes, principal text} r";
     /// Where the ledger stands.
     LEDGER_HEAD = "SELECT seq, leaves, committed_at FROM ledger_head WHERE tenant_id = $1";
-    /// The ledger's entries from a commit on, a page at a time.
-    LEDGER_ENTRIES = "SELECT seq, n, leaf, kind, source_id, identity, content_digest, previous_digest, principal \
-        FROM ledger_entry WHERE tenant_id = $1 AND seq > $2 ORDER BY seq, n LIMIT $3";
-
     /// Finds nodes by their keys.
     NODES_FIND = "SELECT r.i, n.id FROM {rows $3: i int, kind text, cluster text, namespace text, name text} r \
         JOIN node n ON n.tenant_id = $1 AND n.source_id = $2 AND n.kind = r.kind AND n.namespace = r.namespace \

@@ -224,7 +224,6 @@ fn truncations() -> Vec<BadInput> {
 }
 
 /// JSON bodies that are broken between their items.
-#[expect(clippy::too_many_lines, reason = "one table, row by row")]
 fn broken_json() -> Vec<BadInput> {
     let first = good("first");
     let last = good("last");
@@ -270,7 +269,6 @@ fn broken_json() -> Vec<BadInput> {
 }
 
 /// YAML documents with one thing wrong, between two good ones.
-#[expect(clippy::too_many_lines, reason = "one table, row by row")]
 fn broken_yaml() -> Vec<BadInput> {
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n\
                 c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n\
@@ -366,7 +364,6 @@ fn yaml(
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one table, row by row")]
 fn broken_encodings() -> Vec<BadInput> {
     let first = good("first") + "\n";
     let mut noise = 1_u32;

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use super::model::{self, Input};
-use crate::support::db::Database;
+use crate::support::db::{Database, count};
 use crate::support::ingest::{send, send_all, state, terms};
 
 const FILES: [&str; 3] = [
@@ -86,6 +86,61 @@ async fn the_same_files_again_are_duplicates_and_leave_the_ledger_alone() {
         assert_eq!(store.head("t").await.unwrap(), head);
         store.close().await;
     }
+}
+
+/// A re-list at a later time: the same objects, each seen again under a newer resourceVersion with
+/// nothing but its heartbeats moved.
+fn relisted(item: &Value, hours: usize) -> Value {
+    let mut item = item.clone();
+    let object = &mut item["object"];
+    if object["metadata"]["uid"].is_null() {
+        return item;
+    }
+    object["metadata"]["resourceVersion"] = format!("{}", 100_000 + hours).into();
+    object["metadata"]["generation"] = hours.into();
+    if object["status"].is_object() {
+        object["status"]["lastDriftCheckAt"] = format!("2026-06-01T{:02}:00:00Z", hours % 24).into();
+        object["status"]["observedGeneration"] = hours.into();
+    }
+    item["observedAt"] = format!("2026-06-{:02}T{:02}:00:00Z", 1 + hours / 24, hours % 24).into();
+    item["type"] = "MODIFIED".into();
+    item
+}
+
+#[tokio::test]
+async fn heartbeats_move_what_is_live_and_leave_ledger_and_store_alone() {
+    for database in Database::all() {
+        let store = database.open().await;
+        send(&store, "t", &terms("default"), &items()).await;
+        let head = store.head("t").await.unwrap();
+        let before = state(&store, "t").await;
+        // The last state of every object that still lives.
+        let live: Vec<Value> = items().into_iter().filter(|item| is_last_and_live(item, &before)).collect();
+        assert!(live.len() > 8, "{}", live.len());
+        for hours in 0..40 {
+            let heartbeats: Vec<Value> = live.iter().map(|item| relisted(item, hours)).collect();
+            let results = send(&store, "t", &terms("default"), &heartbeats).await;
+            assert!(results.iter().all(|r| r.outcome.as_str() == "DUPLICATE" && r.seq.is_none()), "{results:?}");
+        }
+        assert_eq!(store.head("t").await.unwrap(), head);
+        pretty_assertions(&state(&store, "t").await, &before, "after heartbeats");
+        let rows = count(&database.url().await, "SELECT COUNT(*) FROM observation").await;
+        assert!(rows <= 36 + 8 * i64::try_from(live.len()).unwrap(), "{rows} observations");
+        store.close().await;
+    }
+}
+
+/// Whether an item has the content that its object has now, while it lives.
+fn is_last_and_live(item: &Value, state: &Value) -> bool {
+    let alone = [Input::Item { source: "default".to_owned(), item: item.clone() }];
+    let alone = model::state(&alone);
+    let Some(objects) = alone["default"]["objects"].as_object() else { return false };
+    objects.iter().any(|(key, object)| {
+        let now = &state["default"]["objects"][key];
+        now["live"] == true
+            && item["type"] != "DELETED"
+            && now["versions"].as_array().unwrap().last().unwrap()["content"] == object["versions"][0]["content"]
+    })
 }
 
 /// Compares two states and shows the first places where they differ.

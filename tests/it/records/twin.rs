@@ -37,7 +37,7 @@ async fn random_fleets_in_any_order_equal_the_naive_model() {
 async fn every_tenth_commit_reads_back_as_a_store_that_knows_only_that_much() {
     for database in Database::all() {
         let store = database.open().await;
-        for seed in 0..fleets() / 5 + 1 {
+        for seed in 0..=fleets() / 5 {
             let mut inputs = fleet(seed);
             inputs.shuffle(&mut ChaCha8Rng::seed_from_u64(seed + 1));
             let tenant = format!("t{seed}");

@@ -33,7 +33,7 @@ impl Database {
         let mut all = vec![Self::Sqlite(tempfile::tempdir().unwrap())];
         match std::env::var(POSTGRES) {
             Ok(server) => all.push(Self::Postgres { server, name: fresh_name() }),
-            Err(_) if std::env::var_os(SQLITE_ONLY).is_some() => {}
+            Err(std::env::VarError::NotPresent) if std::env::var_os(SQLITE_ONLY).is_some() => {}
             Err(_) => panic!("{POSTGRES} is not set: run ./scripts/test, or ./scripts/pg for a Postgres of your own"),
         }
         all
@@ -85,5 +85,17 @@ pub async fn execute(url: &str, statement: &'static str) {
     } else {
         let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
         sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// The number that a query gives, behind the store's back.
+pub async fn count(url: &str, query: &'static str) -> i64 {
+    use sqlx::Connection as _;
+    if url.starts_with("sqlite") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+    } else {
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
     }
 }
