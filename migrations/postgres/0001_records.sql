@@ -63,7 +63,8 @@ CREATE TABLE node (
     namespace TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (tenant_id, id),
-    UNIQUE (tenant_id, source_id, kind, namespace, name, cluster)
+    -- The kind first, so that lists of one kind are read in the order of source and name.
+    UNIQUE (tenant_id, kind, source_id, namespace, name, cluster)
 );
 
 -- What reads what (kind 1), what is owned by what (2), what is a member of what (3).

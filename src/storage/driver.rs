@@ -253,3 +253,39 @@ impl Tx {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From this release on `SQLite` resets a write-ahead log without a race that could corrupt the file.
+    const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+
+    async fn value(pool: &SqlitePool, question: &'static str) -> String {
+        sqlx::query_scalar(question).fetch_one(pool).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn sqlite_writes_through_a_log_that_survives_power_loss() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("new/packtrail.db").display());
+        let Pool::Sqlite { writer, readers } = Pool::open(&url).await.unwrap() else { unreachable!() };
+        for (question, expected) in [
+            ("SELECT journal_mode FROM pragma_journal_mode", "wal"),
+            ("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "2"),
+            ("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys", "1"),
+        ] {
+            assert_eq!(value(&writer, question).await, expected, "{question}");
+        }
+        assert_eq!(writer.options().get_max_connections(), 1, "one writer");
+        assert!(sqlx::query("CREATE TABLE t (id INTEGER)").execute(&readers).await.is_err(), "readers only read");
+    }
+
+    #[tokio::test]
+    async fn the_bundled_sqlite_is_new_enough() {
+        let Pool::Sqlite { writer, .. } = Pool::open("sqlite::memory:").await.unwrap() else { unreachable!() };
+        let version = value(&writer, "SELECT sqlite_version()").await;
+        let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+        assert!(parts.as_slice() >= OLDEST_SQLITE.as_slice(), "SQLite {version}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Bringing the schema up to date, and refusing databases that could lose acknowledged records.
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 
 use super::driver::Pool;
 use super::error::StoreError;
@@ -16,27 +16,36 @@ pub(super) async fn run(pool: &Pool, apply: bool) -> Result<(), StoreError> {
         Pool::Sqlite { writer, .. } => {
             let mut connection = writer.acquire().await?;
             let applied = connection.list_applied_migrations(SQLITE.table_name.as_ref()).await;
-            check_applied(&SQLITE, applied.map(|list| list.into_iter().map(|m| m.version).collect()))
+            check_applied(&SQLITE, &applied.map_err(explain_missing)?)
         }
         Pool::Postgres(pool) => {
             let mut connection = pool.acquire().await?;
             let applied = connection.list_applied_migrations(POSTGRES.table_name.as_ref()).await;
-            check_applied(&POSTGRES, applied.map(|list| list.into_iter().map(|m| m.version).collect()))
+            check_applied(&POSTGRES, &applied.map_err(explain_missing)?)
         }
     }
 }
 
-fn check_applied(migrator: &Migrator, applied: Result<Vec<i64>, MigrateError>) -> Result<(), StoreError> {
-    let applied =
-        applied.map_err(|_| StoreError::Migration("the schema is empty; run `packtrail migrate`".to_owned()))?;
-    let known: Vec<i64> = migrator.iter().map(|migration| migration.version).collect();
-    if let Some(unknown) = applied.iter().find(|version| !known.contains(version)) {
-        return Err(newer(*unknown));
+fn check_applied(migrator: &Migrator, applied: &[AppliedMigration]) -> Result<(), StoreError> {
+    for done in applied {
+        match migrator.iter().find(|known| known.version == done.version) {
+            None => return Err(newer(done.version)),
+            Some(known) if known.checksum != done.checksum => return Err(changed(done.version)),
+            Some(_) => {}
+        }
     }
-    if known.iter().any(|version| !applied.contains(version)) {
+    if migrator.iter().any(|known| applied.iter().all(|done| done.version != known.version)) {
         return Err(StoreError::Migration("the schema is older than this program; run `packtrail migrate`".to_owned()));
     }
     Ok(())
+}
+
+/// A database that answers, but not about migrations, has none.
+fn explain_missing(error: MigrateError) -> StoreError {
+    match explain(error) {
+        StoreError::Database(_) => StoreError::Migration("the schema is empty; run `packtrail migrate`".to_owned()),
+        other => other,
+    }
 }
 
 fn newer(version: i64) -> StoreError {
@@ -45,12 +54,14 @@ fn newer(version: i64) -> StoreError {
     ))
 }
 
+fn changed(version: i64) -> StoreError {
+    StoreError::Migration(format!("migration {version} was changed after it was applied"))
+}
+
 fn explain(error: MigrateError) -> StoreError {
     match error {
         MigrateError::VersionMissing(version) => newer(version),
-        MigrateError::VersionMismatch(version) => {
-            StoreError::Migration(format!("migration {version} was changed after it was applied"))
-        }
+        MigrateError::VersionMismatch(version) => changed(version),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
         other => StoreError::Migration(other.to_string()),
     }

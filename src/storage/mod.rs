@@ -17,6 +17,7 @@ pub use page::{Page, Rows};
 pub use read::*;
 pub use write::*;
 
+use dialect::Dialect;
 use driver::Pool;
 
 /// `to_seq` of a row that still holds.
@@ -59,6 +60,13 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Every statement as its name and its texts for `SQLite` and Postgres: for tests and `packtrail doctor`.
+pub fn catalogue() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    sql::CATALOGUE
+        .iter()
+        .map(|statement| (statement.name, statement.text(Dialect::Sqlite), statement.text(Dialect::Postgres)))
 }
 
 /// A positive 63-bit hash of texts: a tie-breaker that is the same in every store.

@@ -8,4 +8,5 @@ mod input;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
 mod records;
+mod storage;
 mod support;

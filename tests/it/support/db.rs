@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use packtrail::storage::Store;
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
 
 /// Names a Postgres in which tests may make databases.
 const POSTGRES: &str = "PACKTRAIL_TEST_POSTGRES_URL";
@@ -76,15 +79,32 @@ async fn create(server: &str, name: &str) {
     }
 }
 
-/// Runs a statement behind the store's back.
-pub async fn execute(url: &str, statement: &'static str) {
+/// Runs statements behind the store's back.
+pub async fn execute(url: &str, statements: &str) {
     use sqlx::Connection as _;
+    let statements = sqlx::AssertSqlSafe(statements.to_owned());
     if url.starts_with("sqlite") {
         let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
     } else {
         let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// Reads rows behind the store's back.
+pub async fn fetch<T>(url: &str, question: &str) -> Vec<T>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    use sqlx::Connection as _;
+    let question = sqlx::AssertSqlSafe(question.to_owned());
+    if url.starts_with("sqlite") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+        sqlx::query_as(question).fetch_all(&mut connection).await.unwrap()
+    } else {
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        sqlx::query_as(question).fetch_all(&mut connection).await.unwrap()
     }
 }
 

@@ -1,0 +1,943 @@
+//! What the store promises, on both databases. Every public method of the store has a case.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use packtrail::domain::digest::Digest;
+use packtrail::domain::facts::{Facts, Owner};
+use packtrail::domain::history::{Content, End};
+use packtrail::domain::identity::NaturalKey;
+use packtrail::domain::record::Resource;
+use packtrail::storage::{
+    Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, MovedObservation, NewObject, NewObservation,
+    NewQuarantine, NewVersion, OldVersion, RevisionRow, SeenObject, StateRow, Store, StoreError, WriteTx,
+};
+use serde_json::json;
+
+use crate::support::db::{Database, fetch};
+
+/// Where a case runs: on a store of its own tenant.
+#[derive(Clone)]
+struct On {
+    store: Store,
+    url: String,
+    tenant: String,
+}
+
+/// A promise, the methods that keep it, and what would show a breach.
+struct Case {
+    claim: &'static str,
+    covers: &'static [&'static str],
+    run: fn(On) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+macro_rules! case {
+    ($claim:literal, $run:ident, [$($method:literal),+]) => {
+        Case { claim: $claim, covers: &[$($method),+], run: |on| Box::pin($run(on)) }
+    };
+}
+
+/// All cases. A new public method of `Store` or `WriteTx` needs one here.
+const CASES: &[Case] = &[
+    case!("ids never repeat", ids, ["Store::write", "WriteTx::id", "WriteTx::commit"]),
+    case!(
+        "nodes are made once, byte for byte",
+        nodes,
+        ["WriteTx::ensure_nodes", "WriteTx::find_nodes", "WriteTx::node"]
+    ),
+    case!("the nodes of a source come in pages", node_pages, ["WriteTx::nodes_page"]),
+    case!("names are ordered by their bytes", byte_order, ["Store::source_names", "WriteTx::source_name"]),
+    case!("a source keeps its incarnation", incarnation, ["WriteTx::set_incarnation"]),
+    case!(
+        "observations read back as written",
+        observations,
+        ["WriteTx::insert_objects", "WriteTx::insert_observations", "WriteTx::observed"]
+    ),
+    case!("a heartbeat moves in place", heartbeat, ["WriteTx::update_seen", "WriteTx::move_observations"]),
+    case!("the same content is kept once", deduplication, ["WriteTx::insert_observations", "WriteTx::content_id"]),
+    case!("links are found from both ends", links, ["WriteTx::members", "WriteTx::dependents", "WriteTx::collections"]),
+    case!("the next listing is found", snapshots, ["WriteTx::insert_snapshot", "WriteTx::next_snapshots"]),
+    case!("what a listing omitted comes in pages", omissions, ["WriteTx::omitted"]),
+    case!("the quarantine keeps an item once", quarantine, ["WriteTx::quarantined", "WriteTx::quarantine_size"]),
+    case!("the ledger has no gaps and no way back", ledger, ["WriteTx::apply", "Store::head"]),
+    case!("derived rows hold from commit to commit", derived, ["WriteTx::compare", "WriteTx::groups", "Store::dump"]),
+    case!("an answer is repeated until it is forgotten", answers, ["Store::keep_answer", "Store::find_answer"]),
+    case!("what is not committed was never there", rollback, ["Store::write"]),
+    case!("tenants know nothing of each other", tenants, ["Store::write"]),
+    case!("a closed store says that it is away", lifecycle, ["Store::open", "Store::ping", "Store::close"]),
+];
+
+/// Methods whose cases are elsewhere, and where.
+const ELSEWHERE: &[(&str, &str)] = &[
+    // One read of the store is one field of the API, where the tests ask for it in all its forms.
+    ("src/storage/read.rs", "tests/it/graphql"),
+];
+
+#[tokio::test]
+async fn every_case_holds_on_both_databases() {
+    let mut failed = Vec::new();
+    for database in Database::all() {
+        let url = database.url().await;
+        let store = database.open().await;
+        for (n, case) in CASES.iter().enumerate() {
+            let on = On { store: store.clone(), url: url.clone(), tenant: format!("t{n}") };
+            // A task of its own, so that one failure does not hide the others.
+            if tokio::spawn((case.run)(on)).await.is_err() {
+                failed.push(format!("{} ({})", case.claim, url.split(':').next().unwrap()));
+            }
+        }
+        store.close().await;
+    }
+    assert!(failed.is_empty(), "see above: {failed:#?}");
+}
+
+#[test]
+fn every_public_method_has_a_case() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let this = fs::read_to_string(root.join("tests/it/storage/conformance.rs")).unwrap();
+    let mut methods = BTreeSet::new();
+    for file in fs::read_dir(root.join("src/storage")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+        if !ELSEWHERE.iter().any(|(elsewhere, _)| *elsewhere == name) {
+            methods.extend(public_methods(&fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(methods.len() > 30, "the sources were not read: {methods:?}");
+    let covered: BTreeSet<String> = CASES.iter().flat_map(|case| case.covers).map(|name| (*name).to_owned()).collect();
+    let missing: Vec<_> = methods.difference(&covered).collect();
+    assert!(missing.is_empty(), "add a case for {missing:?} to tests/it/storage/conformance.rs");
+    let stale: Vec<_> = covered.difference(&methods).collect();
+    assert!(stale.is_empty(), "no such methods: {stale:?}");
+    for name in &covered {
+        let method = name.split("::").last().unwrap();
+        let is_called = this.contains(&format!(".{method}(")) || this.contains(&format!("Store::{method}("));
+        assert!(is_called, "a case says that it covers {name} but none calls it");
+    }
+    for (_, tests) in ELSEWHERE {
+        assert!(root.join(tests).is_dir(), "{tests} is gone");
+    }
+}
+
+/// The public methods of the store and its transactions in a formatted source.
+fn public_methods(source: &str) -> BTreeSet<String> {
+    let mut methods = BTreeSet::new();
+    let mut subject = None;
+    for line in source.lines() {
+        match line {
+            "impl Store {" => subject = Some("Store"),
+            "impl WriteTx {" => subject = Some("WriteTx"),
+            "}" => subject = None,
+            _ => {}
+        }
+        let public = line.strip_prefix("    pub ").map(|rest| rest.strip_prefix("async ").unwrap_or(rest));
+        if let (Some(subject), Some(signature)) = (subject, public.and_then(|rest| rest.strip_prefix("fn "))) {
+            let name: String = signature.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            methods.insert(format!("{subject}::{name}"));
+        }
+    }
+    methods
+}
+
+#[test]
+fn public_methods_are_found_in_a_source() {
+    let source = "impl Store {\n    pub async fn a(&self) {\n    }\n    pub(super) fn b() {}\n    fn c() {}\n}\n\
+        impl Other {\n    pub fn d() {}\n}\nimpl WriteTx {\n    pub fn e<T>() {}\n}\n";
+    let found: Vec<String> = public_methods(source).into_iter().collect();
+    assert_eq!(found, ["Store::a", "WriteTx::e"]);
+}
+
+impl On {
+    async fn write(&self) -> WriteTx {
+        self.write_source("s").await
+    }
+
+    async fn write_source(&self, source: &str) -> WriteTx {
+        self.store.write(&self.tenant, source, 1).await.unwrap()
+    }
+
+    /// The one number that a question about this tenant's rows has for its answer.
+    async fn count(&self, table: &str) -> i64 {
+        let question = format!(
+            "SELECT COUNT(*) FROM {table} WHERE tenant_id = (SELECT id FROM tenant WHERE name = '{}')",
+            self.tenant
+        );
+        fetch::<(i64,)>(&self.url, &question).await[0].0
+    }
+
+    async fn rows<T>(&self, columns: &str, rest: &str) -> Vec<T>
+    where
+        T: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> + for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
+        T: Send + Unpin,
+    {
+        let (table, order) = rest.split_once(' ').unwrap_or((rest, ""));
+        let question = format!(
+            "SELECT {columns} FROM {table} WHERE tenant_id = (SELECT id FROM tenant WHERE name = '{}') {order}",
+            self.tenant
+        );
+        fetch(&self.url, &question).await
+    }
+}
+
+fn key(name: &str) -> NaturalKey {
+    NaturalKey::new("PackReceipt", "ns", name)
+}
+
+fn content(text: &str) -> Arc<Content> {
+    let facts = Facts {
+        created: Some(7),
+        owner: Some(Owner { uid: "owner-ü".to_owned(), name: "o".to_owned() }),
+        cluster: Some(text.to_owned()),
+        ..Facts::default()
+    };
+    Arc::new(Content { digest: Digest::of_bytes(text.as_bytes()), spec: Digest::of_bytes(b"spec"), facts })
+}
+
+/// The node of a key and an object without uid on it.
+async fn make_object(tx: &mut WriteTx, key: &NaturalKey) -> (i64, i64) {
+    tx.ensure_nodes(std::slice::from_ref(key)).await.unwrap();
+    let node = tx.node(key).unwrap();
+    let id = tx.id().await.unwrap();
+    let object =
+        NewObject { id, node_id: node, uid: String::new(), sighted_at: None, last_seen_at: 1, heartbeat: None };
+    tx.insert_objects(&[object]).await.unwrap();
+    (node, id)
+}
+
+async fn observation(tx: &mut WriteTx, object_id: i64, text: &str) -> NewObservation {
+    NewObservation {
+        object_id,
+        id: tx.id().await.unwrap(),
+        resource_version: None,
+        content: content(text),
+        warnings: None,
+        resources: None,
+        body: Arc::from(text.as_bytes()),
+        deleted: false,
+        stamped_at: None,
+        own_time: 5,
+        received_at: 6,
+        asserter: "tester".to_owned(),
+    }
+}
+
+fn entry(kind: &'static str, identity: &str) -> Entry {
+    Entry { kind, identity: identity.to_owned(), content: None, previous: None, principal: "tester".to_owned() }
+}
+
+async fn ids(on: On) {
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let mut tx = on.write().await;
+        for _ in 0..5000 {
+            all.push(tx.id().await.unwrap());
+        }
+        tx.commit().await.unwrap();
+    }
+    let both = ["a", "b"].map(|source| {
+        let on = on.clone();
+        tokio::spawn(async move {
+            let mut tx = on.write_source(source).await;
+            let mut ids = Vec::new();
+            for _ in 0..100 {
+                ids.push(tx.id().await.unwrap());
+            }
+            tx.commit().await.unwrap();
+            ids
+        })
+    });
+    for task in both {
+        all.extend(task.await.unwrap());
+    }
+    let distinct: BTreeSet<i64> = all.iter().copied().collect();
+    assert_eq!(distinct.len(), all.len());
+    assert!(all.iter().all(|id| *id > 0));
+}
+
+async fn nodes(on: On) {
+    let names = ["a", "A", "a ", "\u{e1}", "a\u{301}", "ss", "\u{df}", "\u{1f4e6}", "'\"\\", "%_", ""];
+    let mut keys: Vec<NaturalKey> = names.iter().map(|name| key(name)).collect();
+    keys.push(NaturalKey { cluster: "c".to_owned(), ..key("a") });
+    keys.push(NaturalKey::new("PackReceipt", "NS", "a"));
+    keys.push(NaturalKey::new("packreceipt", "ns", "a"));
+    let mut tx = on.write().await;
+    tx.find_nodes(&keys).await.unwrap();
+    assert!(keys.iter().all(|key| tx.node(key).is_none()));
+    // Twice in one call, and again: an id stays.
+    let twice: Vec<NaturalKey> = keys.iter().chain(&keys).cloned().collect();
+    tx.ensure_nodes(&twice).await.unwrap();
+    tx.ensure_nodes(&keys).await.unwrap();
+    let made: Vec<i64> = keys.iter().map(|key| tx.node(key).unwrap()).collect();
+    assert_eq!(made.iter().collect::<BTreeSet<_>>().len(), keys.len(), "two names were taken for one");
+    tx.commit().await.unwrap();
+    let mut tx = on.write().await;
+    tx.find_nodes(&keys).await.unwrap();
+    let found: Vec<i64> = keys.iter().map(|key| tx.node(key).unwrap()).collect();
+    assert_eq!(found, made);
+    tx.ensure_nodes(&keys).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = on.write_source("other").await;
+    tx.find_nodes(&keys).await.unwrap();
+    assert!(keys.iter().all(|key| tx.node(key).is_none()), "another source's nodes were found");
+    drop(tx);
+    assert_eq!(on.count("node").await, i64::try_from(keys.len()).unwrap());
+}
+
+async fn node_pages(on: On) {
+    let mut other = on.write_source("other").await;
+    other.ensure_nodes(&[key("a"), key("z")]).await.unwrap();
+    other.commit().await.unwrap();
+    let mut tx = on.write().await;
+    let keys: Vec<NaturalKey> = (0..5).map(|i| key(&format!("n{i}"))).collect();
+    tx.ensure_nodes(&keys).await.unwrap();
+    let mut found = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = tx.nodes_page(after, 2).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        assert!(page.len() <= 2 && *last > after);
+        after = *last;
+        found.extend(page);
+    }
+    assert_eq!(found.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>(), keys);
+    assert!(found.iter().all(|(id, key)| tx.node(key) == Some(*id)));
+    assert!(tx.nodes_page(0, 0).await.unwrap().is_empty());
+}
+
+async fn byte_order(on: On) {
+    assert!(on.store.source_names(&on.tenant).await.unwrap().is_empty());
+    for name in ["z", "\u{e1}", "a", "B", "_", "a-b", "ab"] {
+        let tx = on.write_source(name).await;
+        assert_eq!(tx.source_name(), name);
+        tx.commit().await.unwrap();
+    }
+    let names = on.store.source_names(&on.tenant).await.unwrap();
+    assert_eq!(names, ["B", "_", "a", "a-b", "ab", "z", "\u{e1}"]);
+}
+
+async fn incarnation(on: On) {
+    on.write_source("other").await.commit().await.unwrap();
+    for incarnation in ["one", "two"] {
+        let mut tx = on.write().await;
+        tx.set_incarnation(incarnation).await.unwrap();
+        tx.commit().await.unwrap();
+        on.write().await.commit().await.unwrap();
+    }
+    let rows: Vec<(String, String)> = on.rows("name, incarnation", "source ORDER BY name").await;
+    assert_eq!(rows, [("other".to_owned(), String::new()), ("s".to_owned(), "two".to_owned())]);
+}
+
+async fn observations(on: On) {
+    let mut tx = on.write().await;
+    tx.ensure_nodes(&[key("a"), key("b")]).await.unwrap();
+    let (a, b) = (tx.node(&key("a")).unwrap(), tx.node(&key("b")).unwrap());
+    let (first, second) = (tx.id().await.unwrap(), tx.id().await.unwrap());
+    let object = |id, uid: &str, sighted_at, last_seen_at| NewObject {
+        id,
+        node_id: a,
+        uid: uid.to_owned(),
+        sighted_at,
+        last_seen_at,
+        heartbeat: None,
+    };
+    tx.insert_objects(&[object(first, "", None, -5), object(second, "u-1", Some(i64::MAX), 9)]).await.unwrap();
+    let plain = observation(&mut tx, first, "plain").await;
+    let full = NewObservation {
+        resource_version: Some("0042".to_owned()),
+        warnings: Some("[\"w\"]".to_owned()),
+        deleted: true,
+        stamped_at: Some(-1),
+        ..observation(&mut tx, second, "{\"text\": \"ü\u{1f4e6}\\n\"}").await
+    };
+    tx.insert_observations(&[plain.clone(), full.clone()]).await.unwrap();
+    tx.insert_observations(&[]).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = on.write().await;
+    let mut groups = tx.observed(&[a, b, i64::MAX]).await.unwrap();
+    assert_eq!(groups.len(), 1, "nodes without objects have no group");
+    let group = groups.remove(&a).unwrap();
+    assert_eq!(group.iter().map(|o| (o.id, o.last_seen_at)).collect::<Vec<_>>(), [(first, -5), (second, 9)]);
+    assert_eq!(group[0].observed.uid, None);
+    assert_eq!(group[1].observed.uid.as_deref(), Some("u-1"));
+    assert_eq!((group[0].observed.sighted_at, group[1].observed.sighted_at), (None, Some(i64::MAX)));
+    for (read, written) in group.iter().map(|object| &object.observed.observations).zip([&plain, &full]) {
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].id, written.id);
+        assert_eq!(read[0].resource_version, written.resource_version);
+        assert_eq!((read[0].deleted, read[0].stamped_at), (written.deleted, written.stamped_at));
+        assert_eq!(read[0].own_time, written.own_time);
+        assert_eq!(read[0].content.digest, written.content.digest);
+        assert_eq!(read[0].content.spec, written.content.spec);
+        assert_eq!(read[0].content.facts, written.content.facts);
+    }
+    assert!(tx.observed(&[]).await.unwrap().is_empty());
+    let rest: Vec<(i64, String)> = on.rows("received_at, asserter", "observation").await;
+    assert_eq!(rest, vec![(6, "tester".to_owned()); 2]);
+}
+
+async fn heartbeat(on: On) {
+    let mut tx = on.write().await;
+    let (node, object) = make_object(&mut tx, &key("a")).await;
+    let (_, other) = make_object(&mut tx, &key("b")).await;
+    let seen = observation(&mut tx, object, "a").await;
+    let still = observation(&mut tx, other, "a").await;
+    tx.insert_observations(&[seen.clone(), still]).await.unwrap();
+    let beat = |heartbeat: Option<&str>, at| SeenObject {
+        id: object,
+        sighted_at: Some(at),
+        last_seen_at: at,
+        heartbeat: heartbeat.map(str::to_owned),
+    };
+    tx.update_seen(&[beat(Some("{\"checked\":1}"), 10)]).await.unwrap();
+    tx.update_seen(&[beat(None, 20)]).await.unwrap();
+    let moved = |resource_version: Option<&str>, stamped_at| MovedObservation {
+        object_id: object,
+        id: seen.id,
+        resource_version: resource_version.map(str::to_owned),
+        stamped_at,
+    };
+    tx.move_observations(&[moved(None, Some(1))]).await.unwrap();
+    tx.move_observations(&[moved(Some("2"), None)]).await.unwrap();
+    let groups = tx.observed(&[node]).await.unwrap();
+    let stored = &groups[&node][0];
+    assert_eq!((stored.last_seen_at, stored.observed.sighted_at), (20, Some(20)));
+    let observed = &stored.observed.observations;
+    assert_eq!(observed.len(), 1, "a heartbeat must not grow the store");
+    assert_eq!((observed[0].resource_version.as_deref(), observed[0].stamped_at), (Some("2"), None));
+    tx.commit().await.unwrap();
+    let rows: Vec<(i64, Option<String>)> = on.rows("last_seen_at, heartbeat", "object ORDER BY id").await;
+    assert_eq!(rows, [(20, Some("{\"checked\":1}".to_owned())), (1, None)]);
+}
+
+async fn deduplication(on: On) {
+    let resource = |name: &str| Resource {
+        api_version: "v1".to_owned(),
+        kind: "ConfigMap".to_owned(),
+        namespace: "ns".to_owned(),
+        name: name.to_owned(),
+    };
+    let mut tx = on.write().await;
+    assert!(matches!(tx.content_id(&content("same").digest), Err(StoreError::Corrupt(_))));
+    let (_, object) = make_object(&mut tx, &key("a")).await;
+    let with = |observation: NewObservation, names: &[&str]| NewObservation {
+        resources: Some(names.iter().map(|name| resource(name)).collect()),
+        ..observation
+    };
+    let same = with(observation(&mut tx, object, "same").await, &["x", "y"]);
+    let again = with(observation(&mut tx, object, "same").await, &["x", "y"]);
+    let set = with(observation(&mut tx, object, "other").await, &["x", "y"]);
+    tx.insert_observations(&[same, again, set]).await.unwrap();
+    let id = tx.content_id(&content("same").digest).unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = on.write().await;
+    let later = with(observation(&mut tx, object, "same").await, &["x", "y"]);
+    let third = with(observation(&mut tx, object, "third").await, &["y", "z"]);
+    let empty = with(observation(&mut tx, object, "empty").await, &[]);
+    let none = observation(&mut tx, object, "none").await;
+    tx.insert_observations(&[later, third, empty, none]).await.unwrap();
+    assert_eq!(tx.content_id(&content("same").digest).unwrap(), id);
+    tx.commit().await.unwrap();
+
+    let counts = [("observation", 7), ("content", 5), ("body", 5), ("resource", 3), ("resource_set", 3)];
+    for (table, expected) in counts {
+        assert_eq!(on.count(table).await, expected, "{table}");
+    }
+    assert_eq!(on.count("resource_set_member").await, 4);
+    let sets: Vec<(i64,)> = on.rows("size", "resource_set ORDER BY size").await;
+    assert_eq!(sets, [(0,), (2,), (2,)]);
+    let without: Vec<(Vec<u8>,)> = on.rows("digest", "content AND resource_set_id IS NULL").await;
+    assert_eq!(without, [(content("none").digest.0.to_vec(),)]);
+    let bodies: Vec<(Vec<u8>, Vec<u8>)> = on.rows("digest, bytes", "body").await;
+    let mut texts = BTreeSet::new();
+    for (digest, compressed) in bodies {
+        let text = zstd::bulk::decompress(&compressed, 1000).unwrap();
+        assert_eq!(Digest::of_bytes(&text).0.to_vec(), digest);
+        texts.insert(String::from_utf8(text).unwrap());
+    }
+    assert_eq!(texts.into_iter().collect::<Vec<_>>(), ["empty", "none", "other", "same", "third"]);
+}
+
+async fn links(on: On) {
+    let keys: Vec<NaturalKey> = ["a", "b", "c"].iter().map(|name| key(name)).collect();
+    let sets = [NaturalKey::sequence("ns", "one"), NaturalKey::delivery("c", "two")];
+    let mut tx = on.write().await;
+    tx.ensure_nodes(&keys).await.unwrap();
+    tx.ensure_nodes(&sets).await.unwrap();
+    let [a, b, c] = [0, 1, 2].map(|i| tx.node(&keys[i]).unwrap());
+    let [one, two] = [0, 1].map(|i| tx.node(&sets[i]).unwrap());
+    let edges = vec![
+        (a, EdgeKind::MemberOf, one),
+        (b, EdgeKind::MemberOf, one),
+        (b, EdgeKind::MemberOf, two),
+        (a, EdgeKind::Reads, c),
+        (b, EdgeKind::OwnedBy, c),
+        (c, EdgeKind::Reads, one),
+    ];
+    let changes = Changes { edges, ..Changes::default() };
+    assert_eq!(tx.apply(&changes, 1).await.unwrap(), None, "edges alone make no commit");
+    assert_eq!(tx.apply(&changes, 1).await.unwrap(), None, "an edge may be there already");
+    tx.commit().await.unwrap();
+    assert_eq!(on.store.head(&on.tenant).await.unwrap(), 0);
+    assert_eq!(on.count("edge").await, 6);
+
+    let mut tx = on.write().await;
+    let members = tx.members(&[one, two, a]).await.unwrap();
+    assert_eq!(members.len(), 2);
+    assert_eq!(members[&one], [(a, keys[0].clone()), (b, keys[1].clone())]);
+    assert_eq!(members[&two], [(b, keys[1].clone())]);
+    assert_eq!(tx.node(&keys[1]), Some(b), "what was linked is known from then on");
+    assert_eq!(tx.dependents(&[c], EdgeKind::Reads).await.unwrap()[&c], [(a, keys[0].clone())]);
+    assert_eq!(tx.dependents(&[c], EdgeKind::OwnedBy).await.unwrap()[&c], [(b, keys[1].clone())]);
+    assert_eq!(tx.dependents(&[one], EdgeKind::Reads).await.unwrap()[&one], [(c, keys[2].clone())]);
+    let collections = tx.collections(&[a, b, c]).await.unwrap();
+    assert_eq!(collections.len(), 2);
+    assert_eq!(collections[&b], [(one, sets[0].clone()), (two, sets[1].clone())]);
+    assert!(tx.members(&[]).await.unwrap().is_empty());
+}
+
+async fn snapshots(on: On) {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let mut tx = on.write_source("other").await;
+    tx.insert_snapshot(&[], &[], 1, 1).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = on.write().await;
+    tx.insert_snapshot(&names(&["A", "B"]), &names(&["x"]), 10, 1).await.unwrap();
+    tx.insert_snapshot(&names(&["A"]), &[], 20, 1).await.unwrap();
+    tx.insert_snapshot(&[], &names(&["y"]), 30, 1).await.unwrap();
+    tx.insert_snapshot(&[], &[], 40, 1).await.unwrap();
+    // The same listing again is the same listing.
+    tx.insert_snapshot(&[], &[], 40, 2).await.unwrap();
+    let cases = [
+        (("A", "x", 0), Some(10)),
+        (("B", "x", 9), Some(10)),
+        (("A", "x", 10), Some(20)),
+        (("A", "z", 0), Some(20)),
+        (("B", "x", 10), Some(40)),
+        (("C", "y", 0), Some(30)),
+        (("C", "y", 30), Some(40)),
+        (("a", "x", 0), Some(40)),
+        (("C", "", 0), Some(40)),
+        (("A", "x", 40), None),
+    ];
+    let asked: Vec<(&str, &str, i64)> = cases.iter().map(|(asked, _)| *asked).collect();
+    let found = tx.next_snapshots(&asked).await.unwrap();
+    for ((asked, expected), found) in cases.iter().zip(found) {
+        assert_eq!(found, *expected, "{asked:?}");
+    }
+    assert!(tx.next_snapshots(&[]).await.unwrap().is_empty());
+    tx.commit().await.unwrap();
+    assert_eq!(on.count("snapshot").await, 6);
+}
+
+/// The state of a live object with one version.
+fn state_row(object_id: i64, node_id: i64, key: &NaturalKey, content_id: i64, observation_id: i64) -> StateRow {
+    StateRow {
+        object_id,
+        node_id,
+        key_hash: object_id,
+        kind: key.kind.clone(),
+        born_at: 5,
+        first_at: 5,
+        closed_at: None,
+        end_kind: None,
+        live: 1,
+        versions: 1,
+        content_id,
+        observation_id,
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        cluster: String::new(),
+        pack: String::new(),
+        status: String::new(),
+    }
+}
+
+/// An object with an observation, and its state.
+async fn stated(tx: &mut WriteTx, key: &NaturalKey) -> StateRow {
+    let (node, object) = make_object(tx, key).await;
+    let seen = observation(tx, object, &key.to_string()).await;
+    tx.insert_observations(std::slice::from_ref(&seen)).await.unwrap();
+    state_row(object, node, key, tx.content_id(&seen.content.digest).unwrap(), seen.id)
+}
+
+async fn omissions(on: On) {
+    let closed =
+        |row: StateRow, at, how: &str| StateRow { live: 0, closed_at: Some(at), end_kind: Some(how.to_owned()), ..row };
+    let mut tx = on.write().await;
+    let kind = |kind: &str, namespace: &str, name: &str| NaturalKey::new(kind, namespace, name);
+    let mut states = Vec::new();
+    for name in ["a", "b", "c", "seen", "deleted", "inferred early", "inferred late"] {
+        states.push(stated(&mut tx, &kind("A", "x", name)).await);
+    }
+    states.push(stated(&mut tx, &kind("B", "x", "d")).await);
+    states.push(stated(&mut tx, &kind("A", "y", "e")).await);
+    let seen = SeenObject { id: states[3].object_id, sighted_at: Some(100), last_seen_at: 100, heartbeat: None };
+    let before = SeenObject { id: states[2].object_id, sighted_at: Some(99), last_seen_at: 99, heartbeat: None };
+    tx.update_seen(&[seen, before]).await.unwrap();
+    states[4] = closed(states[4].clone(), 200, "DELETED");
+    states[5] = closed(states[5].clone(), 99, "SNAPSHOT");
+    states[6] = closed(states[6].clone(), 200, "OWNER");
+    let objects = states.iter().map(|state| state.object_id).collect();
+    let entries = vec![entry("OBSERVED", "x")];
+    let changes = Changes { entries, objects, states, rules: 1, ..Changes::default() };
+    tx.apply(&changes, 1).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = on.write().await;
+    for (kinds, namespaces, expected) in [
+        (vec!["A"], vec!["x"], vec!["a", "b", "c", "inferred late"]),
+        (vec!["A"], vec![], vec!["a", "b", "c", "inferred late", "e"]),
+        (vec!["B", "C"], vec!["x", "y"], vec!["d"]),
+        (vec![], vec![], vec!["a", "b", "c", "inferred late", "d", "e"]),
+        (vec!["a"], vec![], vec![]),
+    ] {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let (mut found, mut after) = (Vec::new(), 0);
+        loop {
+            let page = tx.omitted(&owned(&kinds), &owned(&namespaces), 100, after, 2).await.unwrap();
+            let Some((last, _)) = page.last() else { break };
+            assert!(page.len() <= 2 && *last > after);
+            after = *last;
+            found.extend(page.into_iter().map(|(_, key)| key.name));
+        }
+        assert_eq!(found, expected, "{kinds:?} {namespaces:?}");
+    }
+    drop(tx);
+    let mut tx = on.write_source("other").await;
+    assert!(tx.omitted(&[], &[], 100, 0, 10).await.unwrap().is_empty());
+}
+
+fn bad_item(bytes: &[u8]) -> NewQuarantine {
+    NewQuarantine {
+        code: "BAD_JSON".to_owned(),
+        path: "$.a".to_owned(),
+        message: "not \u{fc}".to_owned(),
+        principal: "tester".to_owned(),
+        received_at: 9,
+        strict: true,
+        bytes: bytes.to_vec(),
+    }
+}
+
+async fn quarantine(on: On) {
+    // Any bytes at all: what is here is here because it could not be read.
+    let (one, two) = (bad_item(&[0, 0xff, 0xfe, b'{']), bad_item(b"two"));
+    assert_ne!(one.id("s"), one.id("other"), "one item of two sources is two");
+    let ids = [one.id("s"), two.id("s"), 42];
+    let mut tx = on.write().await;
+    assert_eq!(tx.quarantine_size().await.unwrap(), (0, 0));
+    assert!(tx.quarantined(&ids).await.unwrap().is_empty());
+    let changes = Changes {
+        entries: vec![entry("QUARANTINED", "one"), entry("QUARANTINED", "two")],
+        quarantine: vec![one.clone(), two.clone()],
+        ..Changes::default()
+    };
+    tx.apply(&changes, 1).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = on.write().await;
+    assert_eq!(tx.quarantine_size().await.unwrap(), (2, 7));
+    let found: BTreeSet<i64> = tx.quarantined(&ids).await.unwrap().into_iter().collect();
+    assert_eq!(found, BTreeSet::from([ids[0], ids[1]]));
+    assert!(tx.quarantined(&[]).await.unwrap().is_empty());
+    let release = Changes { entries: vec![entry("RELEASED", "two")], released: vec![ids[1]], ..Changes::default() };
+    tx.apply(&release, 1).await.unwrap();
+    assert_eq!(tx.quarantine_size().await.unwrap(), (1, 4));
+    assert_eq!(tx.quarantined(&[ids[1]]).await.unwrap(), [ids[1]], "it is still known that it was there");
+    tx.commit().await.unwrap();
+    let rows: Vec<(i64, i64, Vec<u8>, String, i64)> =
+        on.rows("from_seq, to_seq, bytes, message, strict", "quarantine ORDER BY to_seq").await;
+    assert_eq!(
+        rows,
+        [
+            (1, 2, b"two".to_vec(), "not \u{fc}".to_owned(), 1),
+            (1, i64::MAX, vec![0, 0xff, 0xfe, b'{'], "not \u{fc}".to_owned(), 1),
+        ]
+    );
+}
+
+async fn ledger(on: On) {
+    assert_eq!(on.store.head(&on.tenant).await.unwrap(), 0);
+    let full = Entry {
+        content: Some(Digest::of_bytes(b"now")),
+        previous: Some(Digest::of_bytes(b"before")),
+        ..entry("OBSERVED", "PackReceipt//ns/\u{fc}/-")
+    };
+    let mut commits = Vec::new();
+    for (now, entries) in [(50, vec![full.clone(), entry("A", "a")]), (40, vec![entry("B", "b")]), (60, vec![full; 3])]
+    {
+        let mut tx = on.write().await;
+        let changes = Changes { entries, rules: 1, ..Changes::default() };
+        commits.push(tx.apply(&changes, now).await.unwrap().unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(on.store.head(&on.tenant).await.unwrap(), commits.last().unwrap().seq);
+        // Nothing to say is no commit, and what was not committed leaves no gap.
+        let mut tx = on.write().await;
+        assert_eq!(tx.apply(&Changes::default(), now).await.unwrap(), None);
+        let lost = Changes { entries: vec![entry("LOST", "x")], ..Changes::default() };
+        assert!(tx.apply(&lost, 1000).await.unwrap().is_some());
+    }
+    let commit = |seq, committed_at| Commit { seq, committed_at };
+    assert_eq!(commits, [commit(1, 50), commit(2, 50), commit(3, 60)], "the clock went back, the ledger did not");
+    let rows: Vec<(i64, i64, i64)> = on.rows("seq, committed_at, entries", "ledger_commit ORDER BY seq").await;
+    assert_eq!(rows, [(1, 50, 2), (2, 50, 1), (3, 60, 3)]);
+    let rows: Vec<(i64, i64, i64)> = on.rows("seq, n, leaf", "ledger_entry ORDER BY seq, n").await;
+    assert_eq!(rows, [(1, 0, 0), (1, 1, 1), (2, 0, 2), (3, 0, 3), (3, 1, 4), (3, 2, 5)]);
+    type Row = (String, String, Option<Vec<u8>>, Option<Vec<u8>>, String, i64);
+    let columns = "kind, identity, content_digest, previous_digest, principal, \
+        (SELECT COUNT(*) FROM source s WHERE s.tenant_id = ledger_entry.tenant_id AND s.id = source_id AND s.name = 's')";
+    let rows: Vec<Row> = on.rows(columns, "ledger_entry ORDER BY seq, n LIMIT 2").await;
+    let (now, before) = (Digest::of_bytes(b"now").0.to_vec(), Digest::of_bytes(b"before").0.to_vec());
+    let tester = || "tester".to_owned();
+    assert_eq!(
+        rows,
+        [
+            ("OBSERVED".to_owned(), "PackReceipt//ns/\u{fc}/-".to_owned(), Some(now), Some(before), tester(), 1),
+            ("A".to_owned(), "a".to_owned(), None, None, tester(), 1),
+        ]
+    );
+}
+
+/// One version of one object with its state, a chain of one row, and a finding.
+fn derive(state: &StateRow, sequence: i64) -> Changes {
+    let id = state.object_id;
+    Changes {
+        entries: vec![entry("OBSERVED", "a")],
+        new_versions: vec![NewVersion {
+            object_id: id,
+            n: 0,
+            from_at: 5,
+            to_at: None,
+            end_kind: None,
+            content_id: state.content_id,
+            observation_id: state.observation_id,
+        }],
+        objects: vec![id],
+        states: vec![state.clone()],
+        sequences: vec![sequence],
+        epochs: vec![EpochRow {
+            sequence_id: sequence,
+            uid: "e".to_owned(),
+            position: 0,
+            status: "COMPLETE".to_owned(),
+            born_at: 5,
+            revisions: 1,
+            head_id: id,
+            head_revision: 1,
+            active_id: None,
+            active_revision: None,
+            detail: "{\"gaps\":[]}".to_owned(),
+        }],
+        revisions: vec![RevisionRow {
+            sequence_id: sequence,
+            epoch_uid: "e".to_owned(),
+            revision: 1,
+            first_at: 5,
+            key_hash: i64::MAX,
+            object_id: id,
+            version_n: 0,
+            live: 1,
+            superseded: 0,
+        }],
+        units: vec![sequence],
+        findings: vec![FindingRow {
+            unit_id: sequence,
+            code: "F".to_owned(),
+            subject: "x".to_owned(),
+            severity: "ERROR".to_owned(),
+            detail: "{}".to_owned(),
+            id: 1,
+        }],
+        rules: 1,
+        ..Changes::default()
+    }
+}
+
+/// The same as [`derive`] after the object was deleted at 8: everything moved on.
+fn derive_deleted(state: &StateRow, sequence: i64) -> Changes {
+    let mut changes = derive(state, sequence);
+    changes.old_versions = vec![OldVersion { object_id: state.object_id, n: 0, from_seq: 1 }];
+    changes.new_versions[0].to_at = Some(8);
+    changes.new_versions[0].end_kind = Some("DELETED");
+    changes.states[0].live = 0;
+    changes.states[0].closed_at = Some(8);
+    changes.states[0].end_kind = Some("DELETED".to_owned());
+    changes.epochs[0].status = "BROKEN".to_owned();
+    changes.revisions[0].live = 0;
+    changes.findings.clear();
+    changes
+}
+
+async fn derived(on: On) {
+    let sequence = NaturalKey::sequence("ns", "q");
+    let mut tx = on.write().await;
+    tx.ensure_nodes(std::slice::from_ref(&sequence)).await.unwrap();
+    let node = tx.node(&sequence).unwrap();
+    let state = stated(&mut tx, &key("a")).await;
+    let first = derive(&state, node);
+    assert_eq!(tx.compare(&first).await.unwrap(), Difference { surplus: 0, missing: 5 });
+    tx.apply(&first, 1).await.unwrap();
+    // Versions are compared by whoever loaded them; all else by the store.
+    let rest = Changes { new_versions: Vec::new(), ..derive(&state, node) };
+    assert_eq!(tx.compare(&rest).await.unwrap(), Difference::default());
+    tx.commit().await.unwrap();
+
+    let mut tx = on.write().await;
+    let second = derive_deleted(&state, node);
+    assert_eq!(tx.compare(&second).await.unwrap(), Difference { surplus: 5, missing: 4 });
+    tx.apply(&second, 2).await.unwrap();
+    let groups = tx.groups(&[state.node_id, node]).await.unwrap();
+    assert_eq!(groups.len(), 1);
+    let object = &groups[&state.node_id][0];
+    assert_eq!((object.id, &object.uid, &object.from_seq), (state.object_id, &None, &vec![2]));
+    let versions = &object.history.versions;
+    assert_eq!(versions.len(), 1);
+    assert_eq!((versions[0].from, versions[0].to, versions[0].end), (5, Some(8), Some(End::Deleted)));
+    assert_eq!(versions[0].observation, state.observation_id);
+    assert_eq!(versions[0].content.facts, content(&key("a").to_string()).facts);
+    assert!(tx.groups(&[]).await.unwrap().is_empty());
+    tx.commit().await.unwrap();
+
+    for (table, rows) in [("version", 2), ("state", 2), ("epoch", 2), ("revision", 2), ("finding", 1)] {
+        assert_eq!(on.count(table).await, rows, "{table}: history is kept");
+    }
+    let dump = async |seq| on.store.dump(&on.tenant, seq).await.unwrap();
+    assert_eq!(dump(0).await, json!({}));
+    let (then, now) = (dump(1).await, dump(2).await);
+    let name = key("a").object_key(None);
+    assert_eq!(then["s"]["objects"][&name]["live"], json!(true));
+    assert_eq!(now["s"]["objects"][&name]["versions"][0]["to"], json!(8));
+    assert_eq!(then["s"]["sequences"]["ns/q"][0]["status"], json!("COMPLETE"));
+    assert_eq!(now["s"]["sequences"]["ns/q"][0]["status"], json!("BROKEN"));
+    assert_eq!(then["s"]["findings"].as_array().unwrap().len(), 1);
+    assert_eq!(now["s"]["findings"], json!([]));
+    assert_eq!(dump(i64::MAX - 1).await, now);
+}
+
+async fn answers(on: On) {
+    let (tenant, store) = (on.tenant.as_str(), &on.store);
+    let digest = |text: &str| Digest::of_bytes(text.as_bytes());
+    store.keep_answer(tenant, "k", &digest("lost"), "lost", 1, 100).await.unwrap();
+    assert_eq!(store.find_answer(tenant, "k").await.unwrap(), None, "a tenant without records has no answers");
+    on.write().await.commit().await.unwrap();
+    store.keep_answer(tenant, "k", &digest("one"), "first \u{fc}", 10, 100).await.unwrap();
+    store.keep_answer(tenant, "k", &digest("two"), "second", 11, 100).await.unwrap();
+    store.keep_answer(tenant, "K", &digest("three"), "third", 12, 100).await.unwrap();
+    let first = Some((digest("one"), "first \u{fc}".to_owned()));
+    assert_eq!(store.find_answer(tenant, "k").await.unwrap(), first, "the first answer stays");
+    assert_eq!(store.find_answer(tenant, "K").await.unwrap(), Some((digest("three"), "third".to_owned())));
+    assert_eq!(store.find_answer(tenant, "unknown").await.unwrap(), None);
+    store.keep_answer(tenant, "new", &digest("four"), "fourth", 110, 100).await.unwrap();
+    assert_eq!(store.find_answer(tenant, "k").await.unwrap(), first, "it is just old enough to be kept");
+    store.keep_answer(tenant, "newer", &digest("five"), "fifth", 111, 100).await.unwrap();
+    assert_eq!(store.find_answer(tenant, "k").await.unwrap(), None);
+    assert!(store.find_answer(tenant, "K").await.unwrap().is_some());
+}
+
+/// All tables with rows of tenants.
+const TABLES: [&str; 18] = [
+    "source",
+    "ledger_head",
+    "ledger_commit",
+    "ledger_entry",
+    "node",
+    "edge",
+    "object",
+    "body",
+    "content",
+    "resource",
+    "resource_set",
+    "observation",
+    "snapshot",
+    "version",
+    "state",
+    "epoch",
+    "revision",
+    "finding",
+];
+
+/// A row in every table.
+async fn write_everywhere(tx: &mut WriteTx) {
+    let sequence = NaturalKey::sequence("ns", "q");
+    tx.ensure_nodes(std::slice::from_ref(&sequence)).await.unwrap();
+    let node = tx.node(&sequence).unwrap();
+    let state = stated(tx, &key("a")).await;
+    let resource = Resource { api_version: "v1".into(), kind: "K".into(), namespace: "n".into(), name: "x".into() };
+    let seen = observation(tx, state.object_id, "resources").await;
+    tx.insert_observations(&[NewObservation { resources: Some(vec![resource]), ..seen }]).await.unwrap();
+    tx.insert_snapshot(&[], &[], 1, 1).await.unwrap();
+    let mut changes = derive(&state, node);
+    changes.edges = vec![(state.node_id, EdgeKind::MemberOf, node)];
+    changes.quarantine = vec![bad_item(b"bad")];
+    tx.apply(&changes, 1).await.unwrap();
+}
+
+async fn rollback(on: On) {
+    let mut tx = on.write().await;
+    write_everywhere(&mut tx).await;
+    drop(tx);
+    // The next writer comes only after the first is undone.
+    let mut next = on.store.write("next", "s", 1).await.unwrap();
+    next.id().await.unwrap();
+    next.commit().await.unwrap();
+    for table in TABLES.iter().chain(&["quarantine", "resource_set_member"]) {
+        assert_eq!(on.count(table).await, 0, "{table}");
+    }
+    let tenants: Vec<(i64,)> = fetch(&on.url, &format!("SELECT id FROM tenant WHERE name = '{}'", on.tenant)).await;
+    assert!(tenants.is_empty());
+    assert!(on.store.source_names(&on.tenant).await.unwrap().is_empty());
+}
+
+async fn tenants(on: On) {
+    let others = On { tenant: format!("{}-other", on.tenant), ..on.clone() };
+    for on in [&on, &others] {
+        let mut tx = on.write().await;
+        tx.find_nodes(&[key("a")]).await.unwrap();
+        assert_eq!(tx.node(&key("a")), None);
+        assert_eq!(tx.quarantine_size().await.unwrap(), (0, 0));
+        assert!(tx.quarantined(&[bad_item(b"bad").id("s")]).await.unwrap().is_empty());
+        assert_eq!(tx.next_snapshots(&[("K", "n", 0)]).await.unwrap(), [None]);
+        assert!(tx.omitted(&[], &[], 100, 0, 10).await.unwrap().is_empty());
+        assert!(tx.nodes_page(0, 10).await.unwrap().is_empty());
+        // Every id of the one is an id of the other, too.
+        let ids: Vec<i64> = (1..100).collect();
+        assert!(tx.observed(&ids).await.unwrap().is_empty());
+        assert!(tx.groups(&ids).await.unwrap().is_empty());
+        assert!(tx.members(&ids).await.unwrap().is_empty());
+        assert!(tx.collections(&ids).await.unwrap().is_empty());
+        assert!(tx.dependents(&ids, EdgeKind::MemberOf).await.unwrap().is_empty());
+        write_everywhere(&mut tx).await;
+        tx.commit().await.unwrap();
+    }
+    for table in TABLES.iter().chain(&["quarantine", "resource_set_member"]) {
+        assert!(on.count(table).await > 0, "{table} is not tried");
+        assert_eq!(on.count(table).await, others.count(table).await, "{table}");
+    }
+    let dump = async |on: &On| on.store.dump(&on.tenant, 1).await.unwrap();
+    assert_eq!(dump(&on).await, dump(&others).await);
+    let mut tx = on.write().await;
+    let more =
+        Changes { entries: vec![entry("A", "a")], released: vec![bad_item(b"bad").id("s")], ..Changes::default() };
+    tx.apply(&more, 2).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(on.store.head(&on.tenant).await.unwrap(), 2);
+    assert_eq!(others.store.head(&others.tenant).await.unwrap(), 1);
+    assert_eq!(others.write().await.quarantine_size().await.unwrap(), (1, 3));
+    let digest = Digest::of_bytes(b"");
+    on.store.keep_answer(&on.tenant, "k", &digest, "mine", 1, 100).await.unwrap();
+    assert_eq!(on.store.find_answer(&others.tenant, "k").await.unwrap(), None);
+    assert_eq!(on.store.dump("nobody", 1).await.unwrap(), json!({}));
+}
+
+async fn lifecycle(on: On) {
+    let store = Store::open(&on.url, false).await.unwrap();
+    store.ping().await.unwrap();
+    store.close().await;
+    let error = store.ping().await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    on.store.ping().await.unwrap();
+}
