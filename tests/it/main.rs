@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails should end its test, just as the test itself may")]
 
+#[cfg(test)] // tells clippy that helpers of tests are tests
+mod docs;
 mod http;
 mod input;
 #[cfg(test)] // tells clippy that helpers of tests are tests
