@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails should end its test, just as the test itself may")]
 
+mod docs;
 mod graphql;
 mod http;
 mod input;
