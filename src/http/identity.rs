@@ -46,7 +46,11 @@ pub async fn require(State(app): State<Arc<App>>, mut request: Request, next: Ne
             admit(&mut request, identity);
             next.run(request).await
         }
-        Err(error) => RestError::from(error).respond(&trace_id(&request)),
+        Err(error) => {
+            let trace = trace_id(&request);
+            super::ingest::discard(request.into_body(), app.limits.read_timeout());
+            RestError::from(error).respond(&trace)
+        }
     }
 }
 
@@ -98,13 +102,12 @@ pub async fn bound_headers(request: Request, next: Next) -> Response {
 pub async fn trace(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let started = app.clock.now();
-    let id: Arc<str> = match given_trace(request.headers()) {
-        Some(id) => Arc::from(id.to_ascii_lowercase()),
-        None => {
-            let n = NEXT.fetch_add(1, Ordering::Relaxed);
-            let seed = format!("{started}/{n}/{}", std::process::id());
-            Arc::from(&Digest::of_bytes(seed.as_bytes()).hex()[..32])
-        }
+    let id: Arc<str> = if let Some(id) = given_trace(request.headers()) {
+        Arc::from(id.to_ascii_lowercase())
+    } else {
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let seed = format!("{started}/{n}/{}", std::process::id());
+        Arc::from(&Digest::of_bytes(seed.as_bytes()).hex()[..32])
     };
     request.extensions_mut().insert(TraceId(Arc::clone(&id)));
     let method = request.method().clone();

@@ -7,4 +7,5 @@ mod input;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
 mod records;
+mod server;
 mod support;

@@ -79,8 +79,8 @@ impl Summary {
 
 /// Reads and writes the items of a body; `tell` is handed each result, in order, after it is on disk.
 ///
-/// A complete listing closes what it omits only if all of it could be read: half a listing says
-/// nothing about the rest.
+/// A complete listing closes what it omits only if each of its items became a sighting: one that
+/// was refused, or waits in quarantine, is not omitted, though it was not seen.
 ///
 /// # Errors
 /// If the store fails. What was told before is on disk.
@@ -94,16 +94,17 @@ pub async fn ingest<R: AsyncBufRead + Send + Unpin>(
     let mut chunk: Vec<Prepared> = Vec::with_capacity(CHUNK);
     let mut bytes = 0;
     let mut whole = true;
+    let mut tell = |result: ItemResult| {
+        whole &= result.error.is_none();
+        tell(result);
+    };
     while let Some(found) = reader.next().await {
         match found {
             Ok(RawItem { index, line, text }) => {
                 bytes += text.len();
                 chunk.push(prepare(&sender.terms, index, line, &text));
             }
-            Err(error) => {
-                whole = false;
-                chunk.push(unreadable(error));
-            }
+            Err(error) => chunk.push(unreadable(error)),
         }
         if chunk.len() >= CHUNK || bytes >= CHUNK_BYTES {
             bytes = 0;
@@ -111,7 +112,7 @@ pub async fn ingest<R: AsyncBufRead + Send + Unpin>(
         }
     }
     write(writer, sender, chunk, &mut summary, &mut tell).await?;
-    if let Some(scope) = sender.snapshot.as_ref().filter(|_| whole && summary.rejected == 0) {
+    if let Some(scope) = sender.snapshot.as_ref().filter(|_| whole) {
         let closed =
             writer.close_omitted(&sender.tenant, &sender.terms.source, &sender.principal, scope.clone()).await?;
         summary.closed_by_snapshot = closed;
