@@ -155,6 +155,8 @@ CREATE TABLE observation (
     body_id BIGINT NOT NULL,
     deleted BIGINT NOT NULL,
     stamped_at BIGINT,
+    -- Live value, outside of the ledger: the latest stamped sighting of a record without uid.
+    sighted_at BIGINT,
     own_time BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
     asserter TEXT COLLATE "C" NOT NULL,

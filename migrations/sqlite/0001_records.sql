@@ -155,6 +155,8 @@ CREATE TABLE observation (
     body_id INTEGER NOT NULL,
     deleted INTEGER NOT NULL,
     stamped_at INTEGER,
+    -- Live value, outside of the ledger: the latest stamped sighting of a record without uid.
+    sighted_at INTEGER,
     own_time INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     asserter TEXT NOT NULL,

@@ -98,7 +98,7 @@ pub async fn run(args: Args) -> Result<ExitCode, CommandError> {
 fn scope(args: &Args) -> Result<Option<SnapshotScope>, CommandError> {
     let Some(time) = &args.snapshot else { return Ok(None) };
     let at = parse_rfc3339(time).ok_or("--snapshot takes an RFC 3339 time such as 2026-05-04T08:00:00Z")?;
-    Ok(Some(SnapshotScope { kinds: args.kinds.clone(), namespaces: args.namespaces.clone(), at }))
+    Ok(Some(SnapshotScope::named(&args.kinds, &args.namespaces, at)))
 }
 
 fn progress_bar() -> ProgressBar {

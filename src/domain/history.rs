@@ -38,6 +38,9 @@ pub struct Observation {
     pub deleted: bool,
     /// The earliest `observedAt` of its sightings; `None` while no sighting was stamped.
     pub stamped_at: Option<i64>,
+    /// The latest stamped sighting, for a record without uid; objects with one keep it for all
+    /// observations together.
+    pub sighted_at: Option<i64>,
     /// The latest of the record's own times.
     pub own_time: i64,
 }
@@ -267,9 +270,12 @@ fn attach_dumps(objects: &[Observed]) -> Vec<Attached<'_>> {
     for (i, object) in objects.iter().enumerate() {
         for observation in &object.observations {
             match object.uid.is_none().then(|| twins.of(observation)).flatten() {
-                None => own[i].push(Seen::own(observation)),
+                None => {
+                    own[i].push(Seen::own(observation));
+                    sighted[i] = sighted[i].max(observation.sighted_at);
+                }
                 Some(twin) if observation.deleted => own[twin].push(Seen::attached(observation)),
-                Some(twin) => sighted[twin] = sighted[twin].max(observation.stamped_at),
+                Some(twin) => sighted[twin] = sighted[twin].max(observation.sighted_at),
             }
         }
     }

@@ -37,6 +37,13 @@ pub fn canonical(api_version: &str, kind: &str) -> String {
     if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
 }
 
+/// The canonical kind of a name that a person writes: any of the platform's names for a kind, else
+/// `Kind.group` as it is.
+#[must_use]
+pub fn named(name: &str) -> String {
+    if name.contains('.') { name.to_owned() } else { canonical(&format!("{}/v1", FAMILY_GROUPS[0]), name) }
+}
+
 /// Whether the platform promises that the `spec` of this kind never changes under one uid.
 #[must_use]
 pub fn is_sealed(kind: &str) -> bool {
@@ -46,6 +53,18 @@ pub fn is_sealed(kind: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_person_may_write_any_name_of_a_kind() {
+        for (name, expected) in [
+            ("PackLog", RESULT),
+            ("InfrastructurePackReceipt", RECEIPT),
+            ("Namespace", "Namespace"),
+            ("Deployment.apps", "Deployment.apps"),
+        ] {
+            assert_eq!(named(name), expected);
+        }
+    }
 
     #[test]
     fn all_names_of_one_kind_are_one_kind() {

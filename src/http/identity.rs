@@ -46,7 +46,11 @@ pub async fn require(State(app): State<Arc<App>>, mut request: Request, next: Ne
             admit(&mut request, identity);
             next.run(request).await
         }
-        Err(error) => RestError::from(error).respond(&trace_id(&request)),
+        Err(error) => {
+            let trace = trace_id(&request);
+            super::ingest::discard(request.into_body(), app.limits.read_timeout());
+            RestError::from(error).respond(&trace)
+        }
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::io::{Read as _, Seek as _, Write as _};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio_util::io::StreamReader;
@@ -36,6 +37,8 @@ const ANSWER_IN_MEMORY: usize = 1 << 20;
 const ANSWER_KEPT: u64 = 64 * 1024;
 /// How long answers to requests with an Idempotency-Key are kept, microseconds.
 const ANSWER_AGE: i64 = 24 * 3600 * 1_000_000;
+/// How much of a body is read on when nothing of it is wanted any more, in bytes.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 /// The longest Idempotency-Key.
 const MAX_KEY: usize = 255;
 
@@ -53,40 +56,56 @@ struct Parameters {
 /// The route.
 pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     let trace = trace_id(&request);
-    match answer(&app, request, &trace).await {
+    let (parts, body) = request.into_parts();
+    let body = Hashed::new(body, app.limits.read_timeout(), &terms_of(&parts));
+    match answer(&app, &parts, body.clone(), &trace).await {
         Ok(response) => response,
-        Err(error) => error.respond(&trace),
+        Err(error) => {
+            body.discard();
+            error.respond(&trace)
+        }
     }
 }
 
-async fn answer(app: &App, request: Request, trace: &str) -> Result<Response, RestError> {
-    let Some(identity) = request.extensions().get::<Identity>().cloned() else {
+/// Reads a refused body on beside the answer: many clients see no answer while they cannot send.
+pub fn discard(body: Body, idle: Duration) {
+    Hashed::new(body, idle, "").discard();
+}
+
+/// What a request asks for, besides its body.
+fn terms_of(parts: &Parts) -> String {
+    let query = parts.uri.query().unwrap_or_default();
+    let [media, encoding] =
+        [header::CONTENT_TYPE, header::CONTENT_ENCODING].map(|name| text(&parts.headers, name).unwrap_or_default());
+    json!([query, media, encoding]).to_string()
+}
+
+async fn answer(app: &App, parts: &Parts, body: Hashed, trace: &str) -> Result<Response, RestError> {
+    let Some(identity) = parts.extensions.get::<Identity>().cloned() else {
         return Err(crate::auth::AuthError::Unauthenticated.into());
     };
-    let parameters = Parameters::read(request.uri().query().unwrap_or_default())?;
+    let parameters = Parameters::read(parts.uri.query().unwrap_or_default())?;
     let sender = sender(app, &identity, &parameters)?;
     let Ok(_place) = app.ingests.try_acquire() else {
         return Err(RestError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too many bodies are being read."));
     };
-    let headers = request.headers().clone();
-    let format = detect(text(&headers, header::CONTENT_TYPE), None, b"{").map_err(|_| {
+    let headers = &parts.headers;
+    let format = detect(text(headers, header::CONTENT_TYPE), None, b"{").map_err(|_| {
         let message = "Send application/x-ndjson, application/json or application/yaml.";
         RestError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
     })?;
     let encoding =
-        Encoding::from_header(text(&headers, header::CONTENT_ENCODING).unwrap_or_default()).ok_or_else(|| {
+        Encoding::from_header(text(headers, header::CONTENT_ENCODING).unwrap_or_default()).ok_or_else(|| {
             let message = "Send the body plain, or with Content-Encoding gzip or zstd.";
             RestError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
         })?;
-    let key = idempotency_key(&headers, &parameters)?;
-    let body = Hashed::new(request.into_body(), app.limits.read_timeout());
-    let digest = body.digest();
+    let key = idempotency_key(headers, &identity, &sender.terms.source)?;
     if let Some(key) = &key
         && let Some((first, kept)) = kept_answer(app, &identity, key).await?
     {
         return repeat(body, &first, kept).await;
     }
-    let reader = StreamReader::new(body.map_err(std::io::Error::other));
+    let reader = StreamReader::new(body.clone());
     let limits = ReaderLimits { item: sender.terms.limits, yaml_bytes: app.limits.yaml_bytes };
     let reader = ItemReader::new(decode(reader, encoding, DecodeLimits::default()), format, limits);
     let mut lines = Lines::new();
@@ -96,8 +115,10 @@ async fn answer(app: &App, request: Request, trace: &str) -> Result<Response, Re
         }
     })
     .await;
+    // What follows a fault that ends the reading belongs to the request all the same.
+    let is_whole = body.finish().await;
     let status = match &summary {
-        Ok(_) if !lines.broke_off => StatusCode::OK,
+        Ok(_) if is_whole && !lines.broke_off => StatusCode::OK,
         Ok(_) => StatusCode::BAD_REQUEST,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
@@ -114,7 +135,7 @@ async fn answer(app: &App, request: Request, trace: &str) -> Result<Response, Re
     if status == StatusCode::OK
         && let Some(key) = key
     {
-        keep_answer(app, &identity, &key, &digest, &mut lines).await;
+        keep_answer(app, &identity, &key, &body.digest(), &mut lines).await;
     }
     lines.respond(status)
 }
@@ -137,11 +158,7 @@ fn sender(app: &App, identity: &Identity, parameters: &Parameters) -> Result<Sen
     if !binding.allows_source(&source) {
         return Err(forbidden("This token may not send records of that source."));
     }
-    let snapshot = parameters.listed_at.map(|at| SnapshotScope {
-        kinds: parameters.kinds.clone(),
-        namespaces: parameters.namespaces.clone(),
-        at,
-    });
+    let snapshot = parameters.listed_at.map(|at| SnapshotScope::named(&parameters.kinds, &parameters.namespaces, at));
     if let Some(scope) = &snapshot
         && !binding.allows_listing(&scope.kinds, &scope.namespaces)
     {
@@ -218,14 +235,15 @@ fn is_plain(result: &ItemResult) -> bool {
     is_stored && result.warnings.is_empty()
 }
 
-/// The key of a request that may be repeated, bound to what it asks for.
-fn idempotency_key(headers: &HeaderMap, parameters: &Parameters) -> Result<Option<String>, RestError> {
+/// The key of a request that may be repeated: each caller has its own in each source.
+fn idempotency_key(headers: &HeaderMap, identity: &Identity, source: &str) -> Result<Option<String>, RestError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let is_valid = |key: &&str| (1..=MAX_KEY).contains(&key.len());
     let Some(key) = value.to_str().ok().filter(is_valid) else {
         return Err(RestError::bad_input("An Idempotency-Key is 1 to 255 visible ASCII characters."));
     };
-    Ok(Some(format!("ingest/{}/{key}", parameters.source.as_deref().unwrap_or("default"))))
+    let parts = json!([source, &*identity.principal.subject, key]).to_string();
+    Ok(Some(format!("ingest/{}", Digest::of_bytes(parts.as_bytes()).hex())))
 }
 
 async fn kept_answer(app: &App, identity: &Identity, key: &str) -> Result<Option<(Digest, String)>, RestError> {
@@ -234,13 +252,12 @@ async fn kept_answer(app: &App, identity: &Identity, key: &str) -> Result<Option
 }
 
 /// Answers a repeated request as before, provided that it is the same request.
-async fn repeat(mut body: Hashed, first: &Digest, kept: String) -> Result<Response, RestError> {
-    let digest = body.digest();
-    while let Some(chunk) = body.next().await {
-        chunk.map_err(|_| RestError::new(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "The body did not arrive."))?;
+async fn repeat(body: Hashed, first: &Digest, kept: String) -> Result<Response, RestError> {
+    if !body.finish().await {
+        return Err(RestError::bad_input("The body broke off."));
     }
-    if Digest::of(&digest) != *first {
-        let message = "This Idempotency-Key was used for another body.";
+    if body.digest() != *first {
+        let message = "This Idempotency-Key was used for another request.";
         return Err(RestError::new(StatusCode::CONFLICT, "IDEMPOTENCY_CONFLICT", message));
     }
     Ok(([(header::CONTENT_TYPE, NDJSON), (REPLAYED, "true")], kept).into_response())
@@ -250,11 +267,10 @@ const REPLAYED: header::HeaderName = header::HeaderName::from_static("idempotenc
 
 /// Keeps the answer for a repetition. A failure only means that the repetition is read again, and
 /// finds duplicates.
-async fn keep_answer(app: &App, identity: &Identity, key: &str, digest: &SharedDigest, lines: &mut Lines) {
+async fn keep_answer(app: &App, identity: &Identity, key: &str, digest: &Digest, lines: &mut Lines) {
     let Some(answer) = lines.kept() else { return };
     let now = app.clock.now();
-    let digest = Digest::of(digest);
-    let kept = app.store.keep_answer(&identity.tenant, key, &digest, &answer, now, ANSWER_AGE).await;
+    let kept = app.store.keep_answer(&identity.tenant, key, digest, &answer, now, ANSWER_AGE).await;
     if let Err(error) = kept {
         tracing::warn!(%error, "an answer could not be kept");
     }
@@ -337,25 +353,29 @@ impl Lines {
     }
 }
 
-type SharedDigest = Arc<Mutex<Sha256>>;
-
-impl Digest {
-    fn of(shared: &SharedDigest) -> Self {
-        let hasher = shared.lock().map(|hasher| hasher.clone()).unwrap_or_default();
-        Self(hasher.finalize().into())
-    }
-}
-
 /// A body that is hashed as it is read, and ends with an error when nothing comes for too long.
+/// Clones are one body: what the reader of its items left over can be read to the end.
+#[derive(Clone)]
 struct Hashed {
-    stream: Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>> + Send>>,
-    digest: SharedDigest,
+    shared: Arc<Mutex<Reading>>,
+    idle: Duration,
 }
+
+struct Reading {
+    chunks: Chunks,
+    hasher: Sha256,
+    broke_off: bool,
+    /// Whether the end was reached, and not by an error.
+    is_whole: bool,
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>> + Send>>;
 
 impl Hashed {
-    fn new(body: Body, idle: Duration) -> Self {
+    /// A body, and what else its digest tells apart.
+    fn new(body: Body, idle: Duration, terms: &str) -> Self {
         let chunks = body.into_data_stream();
-        let stream = futures_util::stream::unfold(Some(chunks), move |chunks| async move {
+        let chunks = futures_util::stream::unfold(Some(chunks), move |chunks| async move {
             let mut chunks = chunks?;
             match tokio::time::timeout(idle, chunks.next()).await {
                 Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(chunks))),
@@ -364,23 +384,55 @@ impl Hashed {
                 Err(_) => Some((Err(std::io::ErrorKind::TimedOut.into()), None)),
             }
         });
-        Self { stream: Box::pin(stream), digest: SharedDigest::default() }
+        // The length keeps terms and body apart.
+        let hasher = Sha256::new().chain_update(terms.len().to_be_bytes()).chain_update(terms);
+        let reading = Reading { chunks: Box::pin(chunks.fuse()), hasher, broke_off: false, is_whole: false };
+        Self { shared: Arc::new(Mutex::new(reading)), idle }
     }
 
-    fn digest(&self) -> SharedDigest {
-        Arc::clone(&self.digest)
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The digest of what was read so far.
+    fn digest(&self) -> Digest {
+        Digest(self.reading().hasher.clone().finalize().into())
+    }
+
+    /// Reads to the end, throwing away what comes, within limits of bytes and time; tells whether
+    /// the whole body arrived.
+    async fn finish(&self) -> bool {
+        let mut body = self.clone();
+        let rest = async move {
+            let mut left = MAX_DISCARDED;
+            while let Some(Ok(chunk)) = body.next().await {
+                left = left.saturating_sub(chunk.len());
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        let _in_time = tokio::time::timeout(self.idle, rest).await;
+        self.reading().is_whole
+    }
+
+    /// Reads to the end beside the answer.
+    fn discard(self) {
+        drop(tokio::spawn(async move { self.finish().await }));
     }
 }
 
 impl Stream for Hashed {
     type Item = Result<Bytes, std::io::Error>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.stream.poll_next_unpin(context);
-        if let Poll::Ready(Some(Ok(bytes))) = &next
-            && let Ok(mut hasher) = self.digest.lock()
-        {
-            hasher.update(bytes);
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let reading = &mut *self.reading();
+        let next = reading.chunks.poll_next_unpin(context);
+        match &next {
+            Poll::Ready(Some(Ok(bytes))) => reading.hasher.update(bytes),
+            Poll::Ready(Some(Err(_))) => reading.broke_off = true,
+            Poll::Ready(None) => reading.is_whole = !reading.broke_off,
+            Poll::Pending => {}
         }
         next
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -12,8 +13,11 @@ use crate::config::Limits;
 use crate::service::ingest::batch::QuarantineBounds;
 use crate::service::ingest::writer::{Writer, WriterLimits, WriterTask};
 use crate::shutdown::{DRAIN, Drained, Shutdown};
-use crate::storage::{Store, StoreError};
+use crate::storage::{Store, StoreError, Timeouts};
 use crate::telemetry::Metrics;
+
+/// How long the database may take to close after requests in flight were given up.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// What a server is made of.
 pub struct Options {
@@ -62,7 +66,9 @@ impl Server {
     /// # Errors
     /// See [`ServeError`].
     pub async fn bind(options: Options) -> Result<Self, ServeError> {
-        let store = Store::open(&options.database, options.migrate).await?;
+        let timeouts =
+            Timeouts { acquire: options.limits.db_acquire_timeout(), statement: options.limits.db_statement_timeout() };
+        let store = Store::open_with(&options.database, options.migrate, timeouts).await?;
         let clock = options.clock;
         let (writer, task) = Writer::new(store.clone(), Arc::clone(&clock), writer_limits(&options.limits));
         let listener =
@@ -100,20 +106,32 @@ impl Server {
     /// If the socket breaks.
     pub async fn run(self) -> Result<(), ServeError> {
         let Self { listener, app, task } = self;
-        let writing = tokio::spawn(task.run());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let writing = tokio::spawn(task.run_until(async { drop(stopped.await) }));
         let shutdown = app.shutdown.clone();
         let store = app.store.clone();
         let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(shutdown.draining());
         drop(app);
         let ended = shutdown.run(std::future::IntoFuture::into_future(serving), DRAIN).await;
-        // The routes held the last handles: the writer ends when all it was sent is on disk.
-        if let Err(error) = writing.await {
-            tracing::error!(%error, "the writer broke off");
-        }
-        store.close().await;
+        // Connections that were given up still hold handles of the writer, which would wait for them.
+        drop(stop);
+        let closing = async {
+            if let Err(error) = writing.await {
+                tracing::error!(%error, "the writer broke off");
+            }
+            store.close().await;
+        };
         match ended {
-            Drained::Finished(result) => result.map_err(ServeError::Serve),
-            Drained::TimedOut | Drained::Aborted => Ok(()),
+            Drained::Finished(result) => {
+                closing.await;
+                result.map_err(ServeError::Serve)
+            }
+            Drained::TimedOut | Drained::Aborted => {
+                if tokio::time::timeout(CLOSING, closing).await.is_err() {
+                    tracing::warn!("the database was not closed in time; nothing acknowledged is lost");
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -12,10 +12,21 @@ use super::dialect::Dialect;
 use super::error::StoreError;
 use super::sql::Statement;
 
-/// How long to wait for a connection before the database counts as away.
-const ACQUIRE: Duration = Duration::from_secs(2);
-/// How long one statement may run on the reading side.
-const STATEMENT: Duration = Duration::from_secs(5);
+/// How long a reader waits for the database.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For a connection, before the database counts as away.
+    pub acquire: Duration,
+    /// For one statement.
+    pub statement: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { acquire: Duration::from_secs(2), statement: Duration::from_secs(5) }
+    }
+}
+
 /// Readers beside the one writer.
 const READERS: u32 = 8;
 
@@ -26,6 +37,7 @@ pub(super) enum Pool {
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
+        statement: Duration,
     },
     Postgres(PgPool),
 }
@@ -117,17 +129,17 @@ impl Pool {
     }
 
     /// Opens the database of a URL. A `SQLite` file is created.
-    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+    pub(super) async fn open(url: &str, create: bool, timeouts: Timeouts) -> Result<Self, StoreError> {
         if url.starts_with("sqlite:") {
-            Self::open_sqlite(url).await
+            Self::open_sqlite(url, create, timeouts).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            Self::open_postgres(url).await
+            Self::open_postgres(url, timeouts).await
         } else {
             Err(StoreError::Url("a database URL begins with sqlite:// or postgres://".to_owned()))
         }
     }
 
-    async fn open_sqlite(url: &str) -> Result<Self, StoreError> {
+    async fn open_sqlite(url: &str, create: bool, timeouts: Timeouts) -> Result<Self, StoreError> {
         let options =
             SqliteConnectOptions::from_str(url).map_err(|_| StoreError::Url("not a valid sqlite:// URL".to_owned()))?;
         let file: PathBuf = options.get_filename().to_owned();
@@ -135,7 +147,7 @@ impl Pool {
             std::fs::create_dir_all(folder).map_err(|e| StoreError::Url(format!("cannot make the folder: {e}")))?;
         }
         let options = options
-            .create_if_missing(true)
+            .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             // FULL: NORMAL loses acknowledged commits on power loss.
             .synchronous(SqliteSynchronous::Full)
@@ -149,20 +161,23 @@ impl Pool {
             .await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .acquire_timeout(ACQUIRE)
+            .acquire_timeout(timeouts.acquire)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
-        Ok(Self::Sqlite { writer, readers })
+        Ok(Self::Sqlite { writer, readers, statement: timeouts.statement })
     }
 
-    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        let timeout = STATEMENT.as_millis().to_string();
+    async fn open_postgres(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
+        let timeout = timeouts.statement.as_millis().to_string();
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| StoreError::Url("not a valid postgres:// URL".to_owned()))?
             .application_name("packtrail")
             .options([("statement_timeout", timeout.as_str())])
             .statement_cache_capacity(256);
-        let pool =
-            PgPoolOptions::new().max_connections(READERS + 2).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(READERS + 2)
+            .acquire_timeout(timeouts.acquire)
+            .connect_with(options)
+            .await?;
         Ok(Self::Postgres(pool))
     }
 
@@ -184,7 +199,11 @@ impl Pool {
     pub(super) async fn rows<T: Row>(&self, statement: &'static Statement, args: &[Arg]) -> Result<Vec<T>, StoreError> {
         let sql = AssertSqlSafe(statement.text(self.dialect()));
         Ok(match self {
-            Self::Sqlite { readers, .. } => bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(readers).await?,
+            Self::Sqlite { readers, statement: limit, .. } => {
+                let rows = bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(readers);
+                // SQLite has no limit of its own; Postgres is told its.
+                tokio::time::timeout(*limit, rows).await.map_err(|_| sqlx::Error::PoolTimedOut)??
+            }
             Self::Postgres(pool) => bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(pool).await?,
         })
     }
@@ -200,7 +219,7 @@ impl Pool {
 
     pub(super) async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -269,7 +288,9 @@ mod tests {
     async fn sqlite_writes_through_a_log_that_survives_power_loss() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("new/packtrail.db").display());
-        let Pool::Sqlite { writer, readers } = Pool::open(&url).await.unwrap() else { unreachable!() };
+        let Pool::Sqlite { writer, readers, .. } = Pool::open(&url, true, Timeouts::default()).await.unwrap() else {
+            unreachable!()
+        };
         for (question, expected) in [
             ("SELECT journal_mode FROM pragma_journal_mode", "wal"),
             ("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "2"),
@@ -283,7 +304,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_bundled_sqlite_is_new_enough() {
-        let Pool::Sqlite { writer, .. } = Pool::open("sqlite::memory:").await.unwrap() else { unreachable!() };
+        let Pool::Sqlite { writer, .. } = Pool::open("sqlite::memory:", true, Timeouts::default()).await.unwrap()
+        else {
+            unreachable!()
+        };
         let version = value(&writer, "SELECT sqlite_version()").await;
         let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
         assert!(parts.as_slice() >= OLDEST_SQLITE.as_slice(), "SQLite {version}");

@@ -12,6 +12,7 @@ mod write;
 
 use sha2::{Digest as _, Sha256};
 
+pub use driver::Timeouts;
 pub use error::StoreError;
 pub use page::{Page, Rows};
 pub use read::*;
@@ -39,7 +40,15 @@ impl Store {
     /// # Errors
     /// If the database cannot be opened, is set up unsafely, or has a schema this program does not know.
     pub async fn open(url: &str, migrate: bool) -> Result<Self, StoreError> {
-        let pool = Pool::open(url).await?;
+        Self::open_with(url, migrate, Timeouts::default()).await
+    }
+
+    /// [`Self::open`] with other time limits for readers.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_with(url: &str, migrate: bool, timeouts: Timeouts) -> Result<Self, StoreError> {
+        let pool = Pool::open(url, migrate, timeouts).await?;
         migrate::check_settings(&pool).await?;
         migrate::run(&pool, migrate).await?;
         Ok(Self { pool })

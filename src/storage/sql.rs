@@ -176,20 +176,21 @@ catalogue! {
         WHERE object.tenant_id = $1 AND object.id = r.id";
     /// The observations of the objects of nodes, with their contents.
     OBSERVATIONS_OF_NODES = "SELECT b.object_id, b.id, b.resource_version, b.content_id, b.deleted, b.stamped_at, \
-        b.own_time, c.digest, c.spec_digest, c.facts \
+        b.sighted_at, b.own_time, c.digest, c.spec_digest, c.facts \
         FROM object o JOIN observation b ON b.tenant_id = o.tenant_id AND b.object_id = o.id \
         JOIN content c ON c.tenant_id = b.tenant_id AND c.id = b.content_id \
         WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} ORDER BY b.object_id, b.id";
     /// Writes new observations.
     OBSERVATIONS_INSERT = "INSERT INTO observation (tenant_id, object_id, id, resource_version, content_id, body_id, \
-        deleted, stamped_at, own_time, received_at, asserter) \
+        deleted, stamped_at, sighted_at, own_time, received_at, asserter) \
         SELECT $1, r.object_id, r.id, r.resource_version, r.content_id, r.body_id, r.deleted, r.stamped_at, \
-        r.own_time, r.received_at, r.asserter \
+        r.sighted_at, r.own_time, r.received_at, r.asserter \
         FROM {rows $2: object_id int, id int, resource_version text, content_id int, body_id int, deleted int, \
-        stamped_at int, own_time int, received_at int, asserter text} r";
+        stamped_at int, sighted_at int, own_time int, received_at int, asserter text} r";
     /// Moves an observation: an earlier sighting, or a later heartbeat in its place.
-    OBSERVATIONS_MOVE = "UPDATE observation SET resource_version = r.resource_version, stamped_at = r.stamped_at \
-        FROM {rows $2: object_id int, id int, resource_version text, stamped_at int} r \
+    OBSERVATIONS_MOVE = "UPDATE observation SET resource_version = r.resource_version, stamped_at = r.stamped_at, \
+        sighted_at = r.sighted_at \
+        FROM {rows $2: object_id int, id int, resource_version text, stamped_at int, sighted_at int} r \
         WHERE observation.tenant_id = $1 AND observation.object_id = r.object_id AND observation.id = r.id";
     /// The versions that hold now of the objects of nodes, with their contents.
     VERSIONS_OF_NODES = "SELECT o.node_id, o.uid, v.object_id, v.n, v.from_seq, v.from_at, v.to_at, v.end_kind, v.observation_id, \
@@ -231,7 +232,7 @@ catalogue! {
         WHERE s.tenant_id = $1 AND s.to_seq = 9223372036854775807 AND s.source_id = $2 \
         AND (s.live = 1 OR (s.closed_at >= $7 AND s.end_kind IN ('SNAPSHOT', 'OWNER', 'SUCCESSOR'))) \
         AND (s.kind IN {rows $3: name text} OR $4 = 1) AND (s.namespace IN {rows $5: name text} OR $6 = 1) \
-        AND (o.sighted_at IS NULL OR o.sighted_at < $7) AND s.node_id > $8 ORDER BY s.node_id LIMIT $9";
+        AND (o.sighted_at IS NULL OR o.sighted_at < $7 OR o.uid = '') AND s.node_id > $8 ORDER BY s.node_id LIMIT $9";
 
     /// Finds contents by digest.
     CONTENTS_FIND = "SELECT r.i, c.id FROM {rows $2: i int, digest bytes} r \

@@ -88,6 +88,8 @@ pub struct NewObservation {
     pub deleted: bool,
     /// The earliest stamped sighting.
     pub stamped_at: Option<i64>,
+    /// The latest stamped sighting, of a record without uid.
+    pub sighted_at: Option<i64>,
     /// The latest of its own times.
     pub own_time: i64,
     /// When this server got it.
@@ -137,6 +139,8 @@ pub struct MovedObservation {
     pub resource_version: Option<String>,
     /// Its earliest stamped sighting.
     pub stamped_at: Option<i64>,
+    /// Its latest stamped sighting, without uid.
+    pub sighted_at: Option<i64>,
 }
 
 /// An entry of the ledger.
@@ -413,6 +417,7 @@ struct ObservationRow {
     content_id: i64,
     deleted: i64,
     stamped_at: Option<i64>,
+    sighted_at: Option<i64>,
     own_time: i64,
     digest: Vec<u8>,
     spec_digest: Vec<u8>,
@@ -702,6 +707,7 @@ impl WriteTx {
                     content,
                     deleted: row.deleted != 0,
                     stamped_at: row.stamped_at,
+                    sighted_at: row.sighted_at,
                     own_time: row.own_time,
                 });
             }
@@ -933,6 +939,7 @@ impl WriteTx {
             body_id: i64,
             deleted: i64,
             stamped_at: Option<i64>,
+            sighted_at: Option<i64>,
             own_time: i64,
             received_at: i64,
             asserter: &'a str,
@@ -952,6 +959,7 @@ impl WriteTx {
                 body_id,
                 deleted: i64::from(observation.deleted),
                 stamped_at: observation.stamped_at,
+                sighted_at: observation.sighted_at,
                 own_time: observation.own_time,
                 received_at: observation.received_at,
                 asserter: &observation.asserter,

@@ -9,5 +9,6 @@ mod input;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
 mod records;
+mod server;
 mod storage;
 mod support;

@@ -268,8 +268,9 @@ fn snapshot_scope(binding: &IngestBinding, input: SnapshotScopeInput) -> Result<
     if kinds.is_empty() {
         return Err(ApiError::bad_input("A listing names the kinds that it is complete for."));
     }
-    if !binding.allows_listing(&kinds, &namespaces) {
+    let scope = SnapshotScope::named(&kinds, &namespaces, at.0);
+    if !binding.allows_listing(&scope.kinds, &scope.namespaces) {
         return Err(ApiError::forbidden("You may not close records outside of your kinds and namespaces."));
     }
-    Ok(SnapshotScope { kinds, namespaces, at: at.0 })
+    Ok(scope)
 }

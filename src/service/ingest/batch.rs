@@ -306,6 +306,7 @@ impl<'t> Batch<'t> {
             content: record.content.clone(),
             deleted: sighting.deleted,
             stamped_at,
+            sighted_at: last_sighting(sighting),
             own_time: record.own_time,
         };
         let observations = &mut group.observed[object].observations;
@@ -315,22 +316,25 @@ impl<'t> Batch<'t> {
                 (None, Some(_)) => true,
                 (_, None) => false,
             };
-            // A listing of a uid-less record attaches as a sighting, which only a new derivation sees.
-            if earlier {
-                known.stamped_at = stamped_at;
-                let (id, resource_version) = (known.id, known.resource_version.clone());
-                self.note_move(object_id, id, resource_version, stamped_at);
+            let later = new.sighted_at > known.sighted_at;
+            if earlier || later {
+                known.stamped_at = if earlier { stamped_at } else { known.stamped_at };
+                known.sighted_at = known.sighted_at.max(new.sighted_at);
+                let moved = moved(object_id, known);
+                self.note_move(moved);
             }
             return Ok(earlier);
         }
         if let Some(last) = heartbeat_to_move(observations, &new) {
-            let moved = &mut observations[last];
-            moved.resource_version.clone_from(&new.resource_version);
-            moved.stamped_at = new.stamped_at;
-            let id = moved.id;
-            self.note_move(object_id, id, new.resource_version, new.stamped_at);
+            let known = &mut observations[last];
+            known.resource_version = new.resource_version;
+            known.stamped_at = new.stamped_at;
+            known.sighted_at = known.sighted_at.max(new.sighted_at);
+            let moved = moved(object_id, known);
+            self.note_move(moved);
             return Ok(true);
         }
+        let sighted_at = new.sighted_at;
         observations.push(new);
         self.new_observations.push(NewObservation {
             object_id,
@@ -342,6 +346,7 @@ impl<'t> Batch<'t> {
             body: sighting.body.clone(),
             deleted: sighting.deleted,
             stamped_at,
+            sighted_at,
             own_time: record.own_time,
             received_at: self.now,
             asserter: principal.to_owned(),
@@ -349,13 +354,14 @@ impl<'t> Batch<'t> {
         Ok(true)
     }
 
-    fn note_move(&mut self, object_id: i64, id: i64, resource_version: Option<String>, stamped_at: Option<i64>) {
-        if let Some(new) = self.new_observations.iter_mut().find(|o| o.object_id == object_id && o.id == id) {
-            new.resource_version = resource_version;
-            new.stamped_at = stamped_at;
+    fn note_move(&mut self, moved: MovedObservation) {
+        let is_it = |o: &&mut NewObservation| o.object_id == moved.object_id && o.id == moved.id;
+        if let Some(new) = self.new_observations.iter_mut().find(is_it) {
+            new.resource_version = moved.resource_version;
+            new.stamped_at = moved.stamped_at;
+            new.sighted_at = moved.sighted_at;
         } else {
-            let moved = MovedObservation { object_id, id, resource_version, stamped_at };
-            self.moved.insert((object_id, id), moved);
+            self.moved.insert((moved.object_id, moved.id), moved);
         }
     }
 
@@ -470,6 +476,23 @@ pub fn derived_entry(object: &ChangedObject, outcome: Outcome, principal: String
         previous: object.previous,
         principal,
     }
+}
+
+fn moved(object_id: i64, known: &Observation) -> MovedObservation {
+    MovedObservation {
+        object_id,
+        id: known.id,
+        resource_version: known.resource_version.clone(),
+        stamped_at: known.stamped_at,
+        sighted_at: known.sighted_at,
+    }
+}
+
+/// The latest stamped sighting that a record without uid brings: as an object of its own or as a dump
+/// of another, which is known only when the group is derived. With a uid, the object keeps it.
+fn last_sighting(sighting: &Sighting) -> Option<i64> {
+    let is_evidence = sighting.record.uid.is_none() && !sighting.deleted;
+    is_evidence.then(|| sighting.observed_at.max(sighting.listed_at)).flatten()
 }
 
 fn record_name(sighting: &Sighting) -> RecordName {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::kind;
 use crate::service::derive::{self, Derived};
 use crate::storage::{Store, StoreError};
 
@@ -20,6 +21,15 @@ pub struct SnapshotScope {
     pub namespaces: Vec<String>,
     /// When it was taken, microseconds.
     pub at: i64,
+}
+
+impl SnapshotScope {
+    /// The scope of a listing whose kinds a person named, by any of their names.
+    #[must_use]
+    pub fn named(kinds: &[String], namespaces: &[String], at: i64) -> Self {
+        let kinds = kinds.iter().map(|name| kind::named(name)).collect();
+        Self { kinds, namespaces: namespaces.to_vec(), at }
+    }
 }
 
 /// Closes what a listing of `source` covers and did not see. All its items must be stored before.

@@ -1,5 +1,7 @@
 //! Ingest of a whole body, in chunks, in bounded memory.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncBufRead;
 
@@ -12,6 +14,8 @@ use super::writer::{WriteError, Writer};
 
 /// How many items of a body are written together.
 const CHUNK: usize = 128;
+/// How long an item waits for company.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// How many bytes of items are gathered before they are written, whatever their number.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
@@ -79,8 +83,8 @@ impl Summary {
 
 /// Reads and writes the items of a body; `tell` is handed each result, in order, after it is on disk.
 ///
-/// A complete listing closes what it omits only if all of it could be read: half a listing says
-/// nothing about the rest.
+/// A complete listing closes what it omits only if each of its items became a sighting: one that
+/// was refused, or waits in quarantine, is not omitted, though it was not seen.
 ///
 /// # Errors
 /// If the store fails. What was told before is on disk.
@@ -94,16 +98,28 @@ pub async fn ingest<R: AsyncBufRead + Send + Unpin>(
     let mut chunk: Vec<Prepared> = Vec::with_capacity(CHUNK);
     let mut bytes = 0;
     let mut whole = true;
-    while let Some(found) = reader.next().await {
+    let mut tell = |result: ItemResult| {
+        whole &= result.error.is_none();
+        tell(result);
+    };
+    loop {
+        let next = match tokio::time::timeout(PATIENCE, reader.next()).await {
+            Ok(next) => next,
+            // A slow sender, such as a watch: what it sent so far is not to wait for what it may send.
+            Err(_) if !chunk.is_empty() => {
+                bytes = 0;
+                write(writer, sender, std::mem::take(&mut chunk), &mut summary, &mut tell).await?;
+                continue;
+            }
+            Err(_) => reader.next().await,
+        };
+        let Some(found) = next else { break };
         match found {
             Ok(RawItem { index, line, text }) => {
                 bytes += text.len();
                 chunk.push(prepare(&sender.terms, index, line, &text));
             }
-            Err(error) => {
-                whole = false;
-                chunk.push(unreadable(error));
-            }
+            Err(error) => chunk.push(unreadable(error)),
         }
         if chunk.len() >= CHUNK || bytes >= CHUNK_BYTES {
             bytes = 0;
@@ -111,7 +127,7 @@ pub async fn ingest<R: AsyncBufRead + Send + Unpin>(
         }
     }
     write(writer, sender, chunk, &mut summary, &mut tell).await?;
-    if let Some(scope) = sender.snapshot.as_ref().filter(|_| whole && summary.rejected == 0) {
+    if let Some(scope) = sender.snapshot.as_ref().filter(|_| whole) {
         let closed =
             writer.close_omitted(&sender.tenant, &sender.terms.source, &sender.principal, scope.clone()).await?;
         summary.closed_by_snapshot = closed;

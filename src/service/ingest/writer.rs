@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -168,8 +169,23 @@ type Waiting = (String, Vec<Prepared>, oneshot::Sender<Result<Vec<ItemResult>, W
 
 impl WriterTask {
     /// Writes until every handle is gone.
-    pub async fn run(mut self) {
-        while let Some(first) = self.jobs.recv().await {
+    pub async fn run(self) {
+        self.run_until(std::future::pending()).await;
+    }
+
+    /// Writes until every handle is gone or `stop` is over; what was sent until then is written, what
+    /// is sent later is refused.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop.fuse());
+        loop {
+            let next = tokio::select! {
+                next = self.jobs.recv() => next,
+                () = &mut stop => {
+                    self.jobs.close();
+                    continue;
+                }
+            };
+            let Some(first) = next else { return };
             let jobs = self.gather(first).await;
             self.write(jobs).await;
         }

@@ -191,7 +191,7 @@ fn embeddings((name, item, code, path): &BadItem) -> Vec<BadInput> {
 
 /// A body that breaks off, every few bytes.
 fn truncations() -> Vec<BadInput> {
-    let item = r#"{"kind":"X","metadata":{"name":"a\"b"},"spec":{"n":[1,{"m":-2.5e3}]}}"#;
+    let item = r#"{"apiVersion":"v1","kind":"X","metadata":{"name":"a\"b"},"spec":{"n":[1,{"m":-2.5e3}]}}"#;
     let array = format!("[{},\n{item}]", good("first"));
     let list = format!("{{\"items\":[{},\n{item}],\"kind\":\"List\"}}", good("first"));
     let lines = format!("{}\n{item}", good("first"));
@@ -349,8 +349,8 @@ fn yaml(
     expect_path: Option<&'static str>,
     line: u64,
 ) -> BadInput {
-    let first = b"kind: X\nmetadata:\n  name: first\nspec: {}\n---\n";
-    let last = b"\n---\nkind: X\nmetadata: {name: last}\n";
+    let first = b"apiVersion: v1\nkind: X\nmetadata:\n  name: first\n---\n";
+    let last = b"\n---\napiVersion: v1\nkind: X\nmetadata: {name: last}\n";
     BadInput {
         name: format!("{name}, in YAML"),
         content_type: YAML,
@@ -427,10 +427,14 @@ fn broken_encodings() -> Vec<BadInput> {
 
 /// A gzip member.
 pub fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzipEncoder::new(BufReader::new(body));
-    let mut zipped = Vec::new();
-    wait(encoder.read_to_end(&mut zipped)).unwrap();
-    zipped
+    let zip = || {
+        let mut encoder = GzipEncoder::new(BufReader::new(body));
+        let mut zipped = Vec::new();
+        wait(encoder.read_to_end(&mut zipped)).unwrap();
+        zipped
+    };
+    // On a thread of its own, so that tests within a runtime can ask too.
+    std::thread::scope(|scope| scope.spawn(zip).join().unwrap())
 }
 
 /// A zstd frame that asks its reader for a window of 128 MiB.

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use super::model::{self, Input};
-use crate::support::db::{Database, count};
+use crate::support::db::{Database, number};
 use crate::support::ingest::{send, send_all, state, terms};
 
 const FILES: [&str; 3] = [
@@ -124,7 +124,7 @@ async fn heartbeats_move_what_is_live_and_leave_ledger_and_store_alone() {
         }
         assert_eq!(store.head("t").await.unwrap(), head);
         pretty_assertions(&state(&store, "t").await, &before, "after heartbeats");
-        let rows = count(&database.url().await, "SELECT COUNT(*) FROM observation").await;
+        let rows = number(&database.url().await, "SELECT COUNT(*) FROM observation").await;
         assert!(rows <= 36 + 8 * i64::try_from(live.len()).unwrap(), "{rows} observations");
         store.close().await;
     }

@@ -218,6 +218,7 @@ async fn observation(tx: &mut WriteTx, object_id: i64, text: &str) -> NewObserva
         body: Arc::from(text.as_bytes()),
         deleted: false,
         stamped_at: None,
+        sighted_at: None,
         own_time: 5,
         received_at: 6,
         asserter: "tester".to_owned(),
@@ -399,6 +400,7 @@ async fn heartbeat(on: On) {
         id: seen.id,
         resource_version: resource_version.map(str::to_owned),
         stamped_at,
+        sighted_at: None,
     };
     tx.move_observations(&[moved(None, Some(1))]).await.unwrap();
     tx.move_observations(&[moved(Some("2"), None)]).await.unwrap();

@@ -108,8 +108,8 @@ where
     }
 }
 
-/// The number that a query gives, behind the store's back.
-pub async fn count(url: &str, query: &'static str) -> i64 {
+/// The one number that a query gives.
+pub async fn number(url: &str, query: &'static str) -> i64 {
     use sqlx::Connection as _;
     if url.starts_with("sqlite") {
         let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
@@ -118,4 +118,11 @@ pub async fn count(url: &str, query: &'static str) -> i64 {
         let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
         sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
     }
+}
+
+/// Runs a statement of a test's own making on a Postgres.
+pub async fn execute_in(url: &str, statement: String) {
+    use sqlx::Connection as _;
+    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
 }
