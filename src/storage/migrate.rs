@@ -1,6 +1,7 @@
 //! Bringing the schema up to date, and refusing databases that could lose acknowledged records.
 
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
+use sqlx::postgres::PgPoolOptions;
 
 use super::driver::Pool;
 use super::error::StoreError;
@@ -12,7 +13,15 @@ static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 pub(super) async fn run(pool: &Pool, apply: bool) -> Result<(), StoreError> {
     match pool {
         Pool::Sqlite { writer, .. } if apply => SQLITE.run(writer).await.map_err(explain),
-        Pool::Postgres(pool) if apply => POSTGRES.run(pool).await.map_err(explain),
+        Pool::Postgres(pool) if apply => {
+            // An index of a large table takes longer than a reader is given, and so does waiting for
+            // another server that builds one: a connection of its own, without the time limit.
+            let options = pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
+            let patient = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+            let done = POSTGRES.run(&patient).await.map_err(explain);
+            patient.close().await;
+            done
+        }
         Pool::Sqlite { writer, .. } => {
             let mut connection = writer.acquire().await?;
             let applied = connection.list_applied_migrations(SQLITE.table_name.as_ref()).await;

@@ -662,6 +662,9 @@ async fn quarantine(on: On) {
     );
 }
 
+/// Kind, identity, digests of after and before, principal, and whether it is of the source.
+type LedgerEntry = (String, String, Option<Vec<u8>>, Option<Vec<u8>>, String, i64);
+
 async fn ledger(on: On) {
     assert_eq!(on.store.head(&on.tenant).await.unwrap(), 0);
     let full = Entry {
@@ -689,10 +692,9 @@ async fn ledger(on: On) {
     assert_eq!(rows, [(1, 50, 2), (2, 50, 1), (3, 60, 3)]);
     let rows: Vec<(i64, i64, i64)> = on.rows("seq, n, leaf", "ledger_entry ORDER BY seq, n").await;
     assert_eq!(rows, [(1, 0, 0), (1, 1, 1), (2, 0, 2), (3, 0, 3), (3, 1, 4), (3, 2, 5)]);
-    type Row = (String, String, Option<Vec<u8>>, Option<Vec<u8>>, String, i64);
     let columns = "kind, identity, content_digest, previous_digest, principal, \
         (SELECT COUNT(*) FROM source s WHERE s.tenant_id = ledger_entry.tenant_id AND s.id = source_id AND s.name = 's')";
-    let rows: Vec<Row> = on.rows(columns, "ledger_entry ORDER BY seq, n LIMIT 2").await;
+    let rows: Vec<LedgerEntry> = on.rows(columns, "ledger_entry ORDER BY seq, n LIMIT 2").await;
     let (now, before) = (Digest::of_bytes(b"now").0.to_vec(), Digest::of_bytes(b"before").0.to_vec());
     let tester = || "tester".to_owned();
     assert_eq!(
@@ -768,7 +770,7 @@ fn derive_deleted(state: &StateRow, sequence: i64) -> Changes {
     changes.states[0].live = 0;
     changes.states[0].closed_at = Some(8);
     changes.states[0].end_kind = Some("DELETED".to_owned());
-    changes.epochs[0].status = "BROKEN".to_owned();
+    "BROKEN".clone_into(&mut changes.epochs[0].status);
     changes.revisions[0].live = 0;
     changes.findings.clear();
     changes

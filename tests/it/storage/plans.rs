@@ -69,7 +69,7 @@ const ROWS: [(&str, &str, &str); 14] = [
 
 /// Tables of few rows, which join the large ones.
 const SMALL: &str = "INSERT INTO source (tenant_id, id, name, incarnation, created_at, from_seq) \
-    VALUES (1, 1, 'a', '', 0, 1), (1, 2, 'b', '', 0, 1), (1, 3, 'c', '', 0, 1), (2, 1, 'a', '', 0, 1); \
+    VALUES (1, 1, 'a', '', 0, 1), (1, 2, 'b', '', 0, 1), (1, 3, 'c', '', 0, 1), (2, 1, 'a', '', 0, 1), (3, 1, 'a', '', 0, 1); \
     INSERT INTO ledger_commit (tenant_id, seq, committed_at, entries) \
     WITH RECURSIVE r(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM r WHERE i < 1000) SELECT 1, i, i, 1 FROM r;";
 
@@ -166,18 +166,19 @@ async fn hot_statements_never_scan_a_table() {
 /// A thousand rows of each of three tenants in each table.
 async fn fill(url: &str) {
     let bytes = if url.starts_with("sqlite") { "BLOB" } else { "BYTEA" };
-    let mut statements = "BEGIN; ".to_owned() + SMALL;
+    let mut statements = vec!["BEGIN; ".to_owned(), SMALL.to_owned()];
     for (table, columns, values) in ROWS {
         let values = values.replace("{bytes}", bytes).replace("{open}", OPEN);
-        for tenant in 1..=3 {
-            statements += &format!(
+        statements.extend((1..=3).map(|tenant| {
+            format!(
                 "INSERT INTO {table} (tenant_id, {columns}) \
                  WITH RECURSIVE r(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM r WHERE i < 1000) \
                  SELECT {tenant}, {values} FROM r;\n"
-            );
-        }
+            )
+        }));
     }
-    execute(url, &(statements + "COMMIT;")).await;
+    statements.push("COMMIT;".to_owned());
+    execute(url, &statements.concat()).await;
 }
 
 fn hot() -> impl Iterator<Item = (Hot, &'static str, &'static str)> {
