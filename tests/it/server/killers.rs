@@ -11,12 +11,8 @@ use crate::support::server::Server;
 const GROWTH: u64 = 64 * 1024;
 
 fn doubling_fragments(levels: usize) -> String {
-    let mut query = String::from("query { viewer { ...F0 } }");
-    for level in 0..levels {
-        let next = level + 1;
-        query.push_str(&format!(" fragment F{level} on Viewer {{ ...F{next} ...F{next} }}"));
-    }
-    format!("{query} fragment F{levels} on Viewer {{ principal }}")
+    let doubled = repeated(levels, |i| format!("fragment F{i} on Viewer {{ ...F{} ...F{} }}", i + 1, i + 1));
+    format!("query {{ viewer {{ ...F0 }} }} {doubled} fragment F{levels} on Viewer {{ principal }}")
 }
 
 fn repeated(count: usize, part: impl Fn(usize) -> String) -> String {
