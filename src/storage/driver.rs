@@ -143,6 +143,9 @@ impl Pool {
         let options =
             SqliteConnectOptions::from_str(url).map_err(|_| StoreError::Url("not a valid sqlite:// URL".to_owned()))?;
         let file: PathBuf = options.get_filename().to_owned();
+        if !create && !file.exists() {
+            return Err(StoreError::Migration("the schema is empty; run `packtrail migrate`".to_owned()));
+        }
         if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|e| StoreError::Url(format!("cannot make the folder: {e}")))?;
         }

@@ -40,7 +40,7 @@ fn killers() -> Vec<(&'static str, String, &'static str)> {
             format!("{{ {} }}", repeated(40, |i| format!("a{i}: __typename"))),
             "QUERY_TOO_COMPLEX",
         ),
-        ("directives", format!("{{ viewer {} {{ tenant }} }}", "@skip(if: false) ".repeat(300)), "QUERY_TOO_COMPLEX"),
+        ("directives", format!("{{ viewer {} {{ tenant }} }}", "@skip(if: false) ".repeat(200)), "QUERY_TOO_COMPLEX"),
         (
             "pages of pages of pages",
             "{ packExecutions(first: 100) { nodes { versions(first: 100) { nodes { number warnings { code } } } } } }"

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use packtrail::domain::digest::Digest;
 use packtrail::domain::facts::{Facts, Owner};
@@ -13,7 +14,7 @@ use packtrail::domain::identity::NaturalKey;
 use packtrail::domain::record::Resource;
 use packtrail::storage::{
     Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, MovedObservation, NewObject, NewObservation,
-    NewQuarantine, NewVersion, OldVersion, RevisionRow, SeenObject, StateRow, Store, StoreError, WriteTx,
+    NewQuarantine, NewVersion, OldVersion, RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts, WriteTx,
 };
 use serde_json::json;
 
@@ -67,7 +68,11 @@ const CASES: &[Case] = &[
     case!("an answer is repeated until it is forgotten", answers, ["Store::keep_answer", "Store::find_answer"]),
     case!("what is not committed was never there", rollback, ["Store::write"]),
     case!("tenants know nothing of each other", tenants, ["Store::write"]),
-    case!("a closed store says that it is away", lifecycle, ["Store::open", "Store::ping", "Store::close"]),
+    case!(
+        "a closed store says that it is away",
+        lifecycle,
+        ["Store::open", "Store::open_with", "Store::ping", "Store::close"]
+    ),
 ];
 
 /// Methods whose cases are elsewhere, and where.
@@ -198,11 +203,15 @@ fn content(text: &str) -> Arc<Content> {
 
 /// The node of a key and an object without uid on it.
 async fn make_object(tx: &mut WriteTx, key: &NaturalKey) -> (i64, i64) {
+    make_object_with(tx, key, "").await
+}
+
+async fn make_object_with(tx: &mut WriteTx, key: &NaturalKey, uid: &str) -> (i64, i64) {
     tx.ensure_nodes(std::slice::from_ref(key)).await.unwrap();
     let node = tx.node(key).unwrap();
     let id = tx.id().await.unwrap();
     let object =
-        NewObject { id, node_id: node, uid: String::new(), sighted_at: None, last_seen_at: 1, heartbeat: None };
+        NewObject { id, node_id: node, uid: uid.to_owned(), sighted_at: None, last_seen_at: 1, heartbeat: None };
     tx.insert_objects(&[object]).await.unwrap();
     (node, id)
 }
@@ -560,7 +569,11 @@ fn state_row(object_id: i64, node_id: i64, key: &NaturalKey, content_id: i64, ob
 
 /// An object with an observation, and its state.
 async fn stated(tx: &mut WriteTx, key: &NaturalKey) -> StateRow {
-    let (node, object) = make_object(tx, key).await;
+    stated_with(tx, key, "").await
+}
+
+async fn stated_with(tx: &mut WriteTx, key: &NaturalKey, uid: &str) -> StateRow {
+    let (node, object) = make_object_with(tx, key, uid).await;
     let seen = observation(tx, object, &key.to_string()).await;
     tx.insert_observations(std::slice::from_ref(&seen)).await.unwrap();
     state_row(object, node, key, tx.content_id(&seen.content.digest).unwrap(), seen.id)
@@ -573,7 +586,7 @@ async fn omissions(on: On) {
     let kind = |kind: &str, namespace: &str, name: &str| NaturalKey::new(kind, namespace, name);
     let mut states = Vec::new();
     for name in ["a", "b", "c", "seen", "deleted", "inferred early", "inferred late"] {
-        states.push(stated(&mut tx, &kind("A", "x", name)).await);
+        states.push(stated_with(&mut tx, &kind("A", "x", name), &format!("uid of {name}")).await);
     }
     states.push(stated(&mut tx, &kind("B", "x", "d")).await);
     states.push(stated(&mut tx, &kind("A", "y", "e")).await);
@@ -944,4 +957,8 @@ async fn lifecycle(on: On) {
     let error = store.ping().await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
     on.store.ping().await.unwrap();
+    let patient = Timeouts { acquire: Duration::from_secs(9), ..Timeouts::default() };
+    let store = Store::open_with(&on.url, false, patient).await.unwrap();
+    store.ping().await.unwrap();
+    store.close().await;
 }
