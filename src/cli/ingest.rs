@@ -231,6 +231,7 @@ fn add(total: &mut Summary, part: &Summary) {
     total.conflict += part.conflict;
     total.quarantined += part.quarantined;
     total.rejected += part.rejected;
+    total.quarantined_before += part.quarantined_before;
     total.closed_by_snapshot += part.closed_by_snapshot;
     total.seq = total.seq.max(part.seq);
 }

@@ -232,7 +232,7 @@ fn list(value: &str) -> impl Iterator<Item = String> {
 fn is_plain(result: &ItemResult) -> bool {
     let is_stored =
         matches!(result.outcome, Outcome::Created | Outcome::Updated | Outcome::Duplicate | Outcome::Closed);
-    is_stored && result.warnings.is_empty()
+    is_stored && result.warnings.is_empty() && result.error.is_none()
 }
 
 /// The key of a request that may be repeated: each caller has its own in each source.

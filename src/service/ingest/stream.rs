@@ -52,6 +52,8 @@ pub struct Summary {
     pub quarantined: u64,
     /// [`Outcome::Rejected`].
     pub rejected: u64,
+    /// Of the duplicates, those that are in quarantine since they came before: they are no records still.
+    pub quarantined_before: u64,
     /// Objects that the complete listing omitted and that were closed for it.
     pub closed_by_snapshot: u64,
     /// The last commit that was made.
@@ -63,6 +65,7 @@ impl Summary {
     pub fn add(&mut self, result: &ItemResult) {
         self.items += 1;
         self.seq = self.seq.max(result.seq);
+        self.quarantined_before += u64::from(result.outcome == Outcome::Duplicate && result.error.is_some());
         *match result.outcome {
             Outcome::Created => &mut self.created,
             Outcome::Updated => &mut self.updated,
@@ -77,7 +80,7 @@ impl Summary {
     /// Items that did not become part of the records.
     #[must_use]
     pub fn refused(&self) -> u64 {
-        self.quarantined + self.rejected
+        self.quarantined + self.rejected + self.quarantined_before
     }
 }
 

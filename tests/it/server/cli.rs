@@ -115,6 +115,9 @@ async fn the_exit_code_is_1_if_something_was_refused() {
                 assert!(said(&done).contains(&format!("{name}: line 2: ")), "{}", said(&done));
                 assert!(said(&done).contains(code), "{}", said(&done));
             }
+            let again = folder.path().join(format!("{n}-DUPLICATE_KEY.ndjson")).to_str().unwrap().to_owned();
+            let done = ingest(target, &[again], b"");
+            assert_eq!(done.status.code(), Some(1), "what is in quarantine is no record still: {}", said(&done));
             let done = ingest(target, &["-".to_owned()], good.as_bytes());
             assert_eq!(done.status.code(), Some(0), "what is known is not refused: {}", said(&done));
             let missing = ingest(target, &["/nonexistent.json".to_owned()], b"");

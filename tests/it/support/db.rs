@@ -1,7 +1,5 @@
 //! Every test of the store runs on both databases.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use packtrail::storage::Store;
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
@@ -64,9 +62,9 @@ impl Database {
     }
 }
 
+/// A name that no earlier run left behind on the same server.
 fn fresh_name() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("t_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("t_{:032x}", rand::random::<u128>())
 }
 
 async fn create(server: &str, name: &str) {
