@@ -28,6 +28,10 @@ async fn random_fleets_in_any_order_equal_the_naive_model() {
             let tenant = format!("t{seed}");
             send_all(&store, &tenant, &inputs, 1 + usize::try_from(seed).unwrap() % 9).await;
             pretty_assertions(&state(&store, &tenant).await, &expected, &format!("fleet {seed}"));
+            for source in expected.as_object().unwrap().keys() {
+                let report = rebuild(&store, &tenant, source, true, NOW).await.unwrap();
+                assert!(report.is_clean(), "fleet {seed}: {report:?}");
+            }
         }
         store.close().await;
     }
