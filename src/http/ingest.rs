@@ -25,7 +25,7 @@ use crate::domain::time::parse_rfc3339;
 use crate::service::ingest::item::{ItemResult, Mode, Outcome};
 use crate::service::ingest::prepare::Terms;
 use crate::service::ingest::snapshot::SnapshotScope;
-use crate::service::ingest::stream::{Sender, Summary, ingest};
+use crate::service::ingest::stream::{Sender, ingest};
 use crate::service::reader::{DecodeLimits, Encoding, ItemReader, ReaderLimits, decode, detect};
 
 /// The media type of the answer.
@@ -123,13 +123,13 @@ async fn answer(app: &App, parts: &Parts, body: Hashed, trace: &str) -> Result<R
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     match summary {
-        Ok(summary) => lines.finish(&json!({"summary": summary}), &summary),
+        Ok(summary) => lines.finish(&json!({"summary": summary})),
         Err(error) => {
             let error = RestError::from(error);
             if lines.is_empty() {
                 return Err(error);
             }
-            lines.finish(&error.envelope(trace), &Summary::default());
+            lines.finish(&error.envelope(trace));
         }
     }
     if status == StatusCode::OK
@@ -318,7 +318,7 @@ impl Lines {
         self.failed |= self.file.write_all(line.as_bytes()).is_err();
     }
 
-    fn finish(&mut self, last: &serde_json::Value, _summary: &Summary) {
+    fn finish(&mut self, last: &serde_json::Value) {
         self.summary = format!("{last}\n");
         self.line(last);
     }
