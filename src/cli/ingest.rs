@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader
 use super::CommandError;
 use super::config::ConfigArgs;
 use crate::auth::IngestBinding;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::domain::json::JsonLimits;
 use crate::domain::time::{format_micros, parse_rfc3339};
@@ -22,6 +22,7 @@ use crate::service::ingest::snapshot::SnapshotScope;
 use crate::service::ingest::stream::{Sender, Summary, ingest};
 use crate::service::ingest::writer::Writer;
 use crate::service::reader::{DecodeLimits, Encoding, Format, ItemReader, ReaderLimits, decode, detect};
+use crate::service::rebuild::follow_rules;
 use crate::storage::Store;
 
 /// How many refusals are shown one by one.
@@ -246,6 +247,7 @@ async fn to_database(
     let limits = &config.limits;
     let item = JsonLimits { max_bytes: limits.ingest_record_bytes, max_depth: limits.json_depth };
     let store = Store::open(config.database.expose(), !config.no_migrate).await?;
+    follow_rules(&store, !config.no_migrate, SystemClock.now()).await?;
     let (writer, task) = Writer::new(store.clone(), Arc::new(SystemClock), writer_limits(limits));
     let writing = tokio::spawn(task.run());
     let sender = Sender {
@@ -271,6 +273,8 @@ async fn to_database(
     }
     drop(writer);
     writing.await?;
+    // Whoever asks next need not wait for the database to see for itself how much came.
+    store.analyze().await?;
     store.close().await;
     Ok(total)
 }

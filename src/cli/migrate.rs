@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use super::CommandError;
 use super::config::ConfigArgs;
+use crate::clock::{Clock as _, SystemClock};
+use crate::service::rebuild::follow_rules;
 use crate::storage::Store;
 
 /// The arguments.
@@ -17,6 +19,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<ExitCode, CommandError> {
     let config = args.config.load(None, false, false)?;
     let store = Store::open(config.database.expose(), true).await?;
+    follow_rules(&store, true, SystemClock.now()).await?;
     store.close().await;
     println!("the schema is up to date");
     Ok(ExitCode::SUCCESS)

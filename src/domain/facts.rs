@@ -144,6 +144,9 @@ pub struct PackFacts {
     /// `spec.basePackName`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// `spec.targetClusters`, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// The chart fields.
     #[serde(skip_serializing_if = "Chart::is_empty")]
     pub chart: Chart,
@@ -428,6 +431,7 @@ fn pack(view: &View) -> PackFacts {
     PackFacts {
         version: text(spec, "version"),
         base: text(spec, "basePackName"),
+        targets: targets(spec),
         chart: chart(spec),
         rbac_digest: text(spec, "rbacDigest"),
         workload_digest: text(spec, "workloadDigest"),
@@ -436,6 +440,15 @@ fn pack(view: &View) -> PackFacts {
         signed: flag(view.status, "signed"),
         revoked: conditions(view.status).any(|c| condition_type(c) == "Revoked" && is_true(c)),
     }
+}
+
+fn targets(spec: Object) -> Vec<String> {
+    let clusters = spec.and_then(|spec| spec.get("targetClusters")).and_then(Value::as_array);
+    let mut clusters: Vec<String> =
+        clusters.into_iter().flatten().filter_map(|cluster| string(Some(cluster))).collect();
+    clusters.sort();
+    clusters.dedup();
+    clusters
 }
 
 fn anchor(spec: Object) -> String {

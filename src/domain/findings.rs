@@ -84,6 +84,8 @@ pub struct Finding {
     pub severity: Severity,
     /// What it is about.
     pub subject: Subject,
+    /// The row of the object that it is about, if it is about one.
+    pub object: Option<i64>,
     /// What it was derived from, for people.
     pub detail: Map<String, Value>,
 }
@@ -92,7 +94,13 @@ impl Finding {
     /// A finding without details.
     #[must_use]
     pub fn new(code: &'static str, severity: Severity, subject: Subject) -> Self {
-        Self { code, severity, subject, detail: Map::new() }
+        Self { code, severity, subject, object: None, detail: Map::new() }
+    }
+
+    /// A finding about an object.
+    #[must_use]
+    pub fn on(code: &'static str, severity: Severity, object: &Object) -> Self {
+        Self { object: Some(object.id), ..Self::new(code, severity, Subject::object(object)) }
     }
 
     /// Adds a detail.
@@ -191,17 +199,13 @@ fn is_expected(object: &Object, before: &Version, after: &Version) -> bool {
     }
 }
 
-fn finding(code: &'static str, severity: Severity, object: &Object) -> Finding {
-    Finding::new(code, severity, Subject::object(object))
-}
-
 fn history_findings(object: &Object) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(severity) = rewrite(object) {
-        findings.push(finding("SPEC_REWRITTEN", severity, object));
+        findings.push(Finding::on("SPEC_REWRITTEN", severity, object));
     }
     if object.history.is_resurrected() {
-        findings.push(finding("RESURRECTED", Severity::Warning, object));
+        findings.push(Finding::on("RESURRECTED", Severity::Warning, object));
     }
     findings
 }
@@ -217,12 +221,12 @@ fn result_findings(object: &Object) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     if is_inconsistent {
-        findings.push(finding("STATUS_INCONSISTENT", Severity::Warning, object));
+        findings.push(Finding::on("STATUS_INCONSISTENT", Severity::Warning, object));
     }
     if let (Some(started), Some(completed)) = (facts.started, facts.completed)
         && completed < started
     {
-        findings.push(finding("TIME_INCONSISTENT", Severity::Info, object));
+        findings.push(Finding::on("TIME_INCONSISTENT", Severity::Info, object));
     }
     findings
 }
@@ -234,14 +238,14 @@ fn execution_findings(reader: &Reader, object: &Object) -> Vec<Finding> {
     let mut findings = Vec::new();
     if facts.pack.name.is_some() {
         match resolve_pack(reader, object) {
-            None => findings.push(finding("ORPHAN_EXECUTION", Severity::Info, object)),
+            None => findings.push(Finding::on("ORPHAN_EXECUTION", Severity::Info, object)),
             Some(pack) => findings.extend(against_pack(object, pack)),
         }
     }
     if let Some(name) = &facts.result
         && !reports_known_result(reader, object, name)
     {
-        findings.push(finding("DANGLING_RESULT_REF", Severity::Info, object).with("name", name));
+        findings.push(Finding::on("DANGLING_RESULT_REF", Severity::Info, object).with("name", name));
     }
     findings
 }
@@ -256,7 +260,7 @@ fn against_pack(object: &Object, pack: &Object) -> Vec<Finding> {
             && wanted != found
         {
             findings.push(
-                finding("PACK_VERSION_MISMATCH", Severity::Warning, object)
+                Finding::on("PACK_VERSION_MISMATCH", Severity::Warning, object)
                     .with("execution", wanted)
                     .with("pack", found),
             );
@@ -267,19 +271,19 @@ fn against_pack(object: &Object, pack: &Object) -> Vec<Finding> {
         && let Some(then) = pack_at(pack, at)
     {
         if then.signed == Some(false) {
-            findings.push(finding("EXECUTED_UNSIGNED", Severity::Error, object));
+            findings.push(Finding::on("EXECUTED_UNSIGNED", Severity::Error, object));
         }
         if then.revoked {
-            findings.push(finding("EXECUTED_REVOKED", Severity::Error, object));
+            findings.push(Finding::on("EXECUTED_REVOKED", Severity::Error, object));
         }
     }
     findings
 }
 
 fn chart_mismatch(object: &Object, chart: &Chart, pack: &PackFacts) -> Option<Finding> {
-    chart
-        .contradicts(&pack.chart)
-        .then(|| finding("CHART_MISMATCH", Severity::Warning, object).with("record", chart).with("pack", &pack.chart))
+    chart.contradicts(&pack.chart).then(|| {
+        Finding::on("CHART_MISMATCH", Severity::Warning, object).with("record", chart).with("pack", &pack.chart)
+    })
 }
 
 fn pack_at(pack: &Object, at: i64) -> Option<&PackFacts> {
@@ -336,7 +340,7 @@ fn regressed_pack(object: &Object) -> Option<Finding> {
         _ => None,
     });
     let (from, to) = regression(versions)?;
-    Some(finding("VERSION_REGRESSED", Severity::Info, object).with("from", from).with("to", to))
+    Some(Finding::on("VERSION_REGRESSED", Severity::Info, object).with("from", from).with("to", to))
 }
 
 /// The highest earlier version and the last one, if the last is lower. What is no version is skipped,
@@ -356,10 +360,10 @@ fn regression<'a>(versions: impl Iterator<Item = Option<&'a str>>) -> Option<(&'
 fn receipt_findings(reader: &Reader, object: &Object, facts: &ReceiptFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if last_claim(object) == Some(false) {
-        findings.push(finding("RECEIPT_UNVERIFIED", Severity::Critical, object));
+        findings.push(Finding::on("RECEIPT_UNVERIFIED", Severity::Critical, object));
     }
     if object.history.is_live() && facts.drift.as_deref() == Some("Drifted") {
-        findings.push(finding("RECEIPT_DRIFTED", Severity::Warning, object));
+        findings.push(Finding::on("RECEIPT_DRIFTED", Severity::Warning, object));
     }
     if let Some(pack) = resolve_pack(reader, object) {
         findings.extend(pack_at(pack, object.birth()).and_then(|at| chart_mismatch(object, &facts.chart, at)));
@@ -388,7 +392,7 @@ fn layer_mismatch(object: &Object, facts: &ReceiptFacts, pack: &Object) -> Optio
     let workload = carried(&facts.workload_digest, |pack| &pack.workload_digest);
     let roles: Vec<&str> =
         [(rbac, "rbac"), (workload, "workload")].into_iter().filter(|(ok, _)| !ok).map(|(_, role)| role).collect();
-    (!roles.is_empty()).then(|| finding("LAYER_DIGEST_MISMATCH", Severity::Error, object).with("roles", roles))
+    (!roles.is_empty()).then(|| Finding::on("LAYER_DIGEST_MISMATCH", Severity::Error, object).with("roles", roles))
 }
 
 fn signature_of(version: &Version) -> Option<&str> {
@@ -419,5 +423,5 @@ fn signature_mismatch(reader: &Reader, object: &Object, facts: &ReceiptFacts) ->
     signatures.peek()?;
     signatures
         .all(|known| known != signature)
-        .then(|| finding("SIGNATURE_MISMATCH", Severity::Error, object).with("instance", instance.object_key()))
+        .then(|| Finding::on("SIGNATURE_MISMATCH", Severity::Error, object).with("instance", instance.object_key()))
 }

@@ -352,7 +352,7 @@ impl<'a, 'r> Chain<'a, 'r> {
             );
         }
         let orphans = self.members.iter().filter(|member| self.is_orphan(member.object));
-        findings.extend(orphans.map(|m| Finding::new("ORPHAN_RESULT", Severity::Info, Subject::object(m.object))));
+        findings.extend(orphans.map(|m| Finding::on("ORPHAN_RESULT", Severity::Info, m.object)));
         findings
     }
 

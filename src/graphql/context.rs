@@ -68,6 +68,15 @@ impl RequestContext {
     }
 }
 
+/// The view of a request as of an earlier commit; `None` if there is no such commit.
+///
+/// # Errors
+/// If the store fails, or nobody is known to be asking.
+pub async fn view_at(ctx: &Context<'_>, seq: i64) -> Result<Option<View>, ApiError> {
+    let request = RequestContext::of(ctx)?;
+    View::at(&request.store, Arc::clone(&request.tenant), seq).await
+}
+
 /// The view of a request.
 ///
 /// # Errors

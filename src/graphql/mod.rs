@@ -11,6 +11,7 @@ pub mod mutation;
 pub mod permission;
 pub mod query;
 pub mod raw;
+pub mod record_list;
 pub mod scalar;
 pub mod types;
 pub mod view;

@@ -66,9 +66,20 @@ impl View {
     /// # Errors
     /// If the store fails.
     pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, ApiError> {
-        let scope = Scope::now(store, tenant).await?;
+        Ok(Self::of(Scope::now(store, tenant).await?))
+    }
+
+    /// A tenant as of one of its commits; `None` if there is no such commit.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn at(store: &Store, tenant: Arc<str>, seq: i64) -> Result<Option<Self>, ApiError> {
+        Ok(Scope::at(store, tenant, seq).await?.map(Self::of))
+    }
+
+    fn of(scope: Scope) -> Self {
         let load = DataLoader::new(Loads(scope.clone()), tokio::spawn).delay(GATHER);
-        Ok(Self(Arc::new(Inner { scope, load })))
+        Self(Arc::new(Inner { scope, load }))
     }
 
     /// What is asked as of the commit.

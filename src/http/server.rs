@@ -12,6 +12,7 @@ use crate::clock::SharedClock;
 use crate::config::Limits;
 use crate::service::ingest::batch::QuarantineBounds;
 use crate::service::ingest::writer::{Writer, WriterLimits, WriterTask};
+use crate::service::rebuild;
 use crate::shutdown::{DRAIN, Drained, Shutdown};
 use crate::storage::{Store, StoreError, Timeouts};
 use crate::telemetry::Metrics;
@@ -70,6 +71,7 @@ impl Server {
             Timeouts { acquire: options.limits.db_acquire_timeout(), statement: options.limits.db_statement_timeout() };
         let store = Store::open_with(&options.database, options.migrate, timeouts).await?;
         let clock = options.clock;
+        rebuild::follow_rules(&store, options.migrate, clock.now()).await?;
         let (writer, task) = Writer::new(store.clone(), Arc::clone(&clock), writer_limits(&options.limits));
         let listener =
             TcpListener::bind(options.listen).await.map_err(|error| ServeError::Listen(options.listen, error))?;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::json;
 
+use crate::domain::RULES;
 use crate::domain::digest::Digest;
 use crate::domain::facts::{Detail, Owner};
 use crate::domain::findings::{self, Finding};
@@ -15,14 +16,11 @@ use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
 use crate::domain::sequence::{self, Epoch, RowRef, Sequence};
-use crate::domain::world::{Object, Reader, World, pack_name};
+use crate::domain::world::{Object, Reader, World, base_pack, pack_name};
 use crate::storage::{
     Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, RevisionRow, StateRow, StoreError, StoredObject,
     StoredObserved, WriteTx, end_name, hash63,
 };
-
-/// The version of the rules. Raise it with every change of what they derive, and rebuild.
-pub const RULES: i64 = 1;
 
 /// The observations of the natural keys that a batch touches.
 pub type Touched = BTreeMap<NaturalKey, Vec<StoredObserved>>;
@@ -57,11 +55,11 @@ pub struct ChangedObject {
 /// # Errors
 /// If the database fails.
 pub async fn derive(tx: &mut WriteTx, touched: Touched, all: bool) -> Result<Derived, StoreError> {
-    let mut derivation = Derivation { tx, world: World::default(), old: HashMap::new(), edges: BTreeSet::new(), all };
+    let mut derivation = Derivation { tx, world: World::default(), old: HashMap::new(), edges: BTreeSet::new() };
     let (histories, changed) = derivation.histories(touched).await?;
     let dirty: BTreeSet<NaturalKey> = if all { histories.keys().cloned().collect() } else { changed };
-    let lifetimes_only = derivation.put_changed(&histories);
-    let units = derivation.dirty_units(&dirty, &lifetimes_only).await?;
+    let unheard = derivation.put_changed(&histories);
+    let units = derivation.dirty_units(&dirty, &unheard).await?;
     let outputs = derivation.run(units).await?;
     derivation.collect(&histories, outputs).await
 }
@@ -73,14 +71,14 @@ struct Derivation<'t> {
     world: World,
     old: HashMap<NaturalKey, Vec<StoredObject>>,
     edges: BTreeSet<(NaturalKey, EdgeKind, NaturalKey)>,
-    /// Every touched object's rows are derived, not only those of objects that changed.
-    all: bool,
 }
 
 /// What one unit derived.
 #[derive(Default)]
 struct Output {
     findings: Vec<Finding>,
+    /// The base packs of a record's objects, in their order.
+    bases: Vec<Option<String>>,
     sequence: Option<Sequence>,
     joins: Vec<NaturalKey>,
 }
@@ -250,24 +248,34 @@ impl Derivation<'_> {
                 .all(|object| stored.iter().any(|s| s.id == object.id && same_history(&s.history, &object.history)))
     }
 
-    /// Puts the new histories into the world; returns the executions that changed in nothing that a
-    /// sequence asks of them.
-    fn put_changed(&mut self, histories: &Histories) -> BTreeSet<NaturalKey> {
-        let mut same_life = BTreeSet::new();
+    /// Puts the new histories into the world; returns what changed in nothing that some of its readers
+    /// ask of it.
+    fn put_changed(&mut self, histories: &Histories) -> Unheard {
+        let mut unheard = Unheard::default();
         for (key, objects) in histories {
-            if key.kind == kind::EXECUTION && self.lifetimes(key) == lifetimes(objects) {
-                same_life.insert(key.clone());
+            let is_same_life = self.lifetimes(key) == lifetimes(objects);
+            if key.kind == kind::EXECUTION && is_same_life {
+                unheard.by_sequences.insert(key.clone());
+            }
+            let is_pack_or_execution = [kind::PACK, kind::EXECUTION].contains(&key.kind.as_str());
+            if is_pack_or_execution && is_same_life && self.pack_names(key) == pack_names(objects) {
+                unheard.by_results.insert(key.clone());
             }
             self.world.put_group(key.clone(), objects.clone());
         }
-        same_life
+        unheard
+    }
+
+    fn pack_names(&self, key: &NaturalKey) -> BTreeSet<Named> {
+        let stored = self.old.get(key).into_iter().flatten();
+        stored.flat_map(|stored| named(stored.uid.as_deref(), &stored.history)).collect()
     }
 
     /// The changed keys themselves, the collections they ever joined, and what read them.
     async fn dirty_units(
         &mut self,
         dirty: &BTreeSet<NaturalKey>,
-        same_life: &BTreeSet<NaturalKey>,
+        unheard: &Unheard,
     ) -> Result<BTreeSet<NaturalKey>, StoreError> {
         let mut units = dirty.clone();
         let by_node: HashMap<i64, &NaturalKey> =
@@ -275,8 +283,15 @@ impl Derivation<'_> {
         let nodes: Vec<i64> = by_node.keys().copied().collect();
         units.extend(self.tx.collections(&nodes).await?.into_values().flatten().map(|(_, key)| key));
         for (node, readers) in self.tx.dependents(&nodes, EdgeKind::Reads).await? {
-            let is_same_life = same_life.contains(by_node[&node]);
-            units.extend(readers.into_iter().map(|(_, key)| key).filter(|key| !(is_same_life && key.kind == SEQUENCE)));
+            let changed = by_node[&node];
+            let (by_sequences, by_results) =
+                (unheard.by_sequences.contains(changed), unheard.by_results.contains(changed));
+            let hears = |reader: &NaturalKey| match reader.kind.as_str() {
+                SEQUENCE => !by_sequences,
+                kind::RESULT => !by_results,
+                _ => true,
+            };
+            units.extend(readers.into_iter().map(|(_, key)| key).filter(hears));
         }
         Ok(units)
     }
@@ -346,13 +361,16 @@ impl Derivation<'_> {
             derived.changes.units.push(unit);
             let findings = output.findings.iter().chain(output.sequence.iter().flat_map(|s| &s.findings));
             derived.changes.findings.extend(findings.map(|finding| finding_row(unit, finding)));
+            if !key.is_collection() {
+                self.collect_states(unit, &key, output.bases, &mut derived.changes)?;
+            }
             if let Some(sequence) = output.sequence {
                 derived.changes.sequences.push(unit);
                 self.collect_sequence(unit, &sequence, &mut derived.changes);
             }
         }
         for (key, objects) in histories {
-            self.collect_history(node(key)?, key, objects, &mut derived)?;
+            self.collect_history(key, objects, &mut derived)?;
         }
         Ok(derived)
     }
@@ -374,17 +392,10 @@ impl Derivation<'_> {
         }
     }
 
-    fn collect_history(
-        &self,
-        node: i64,
-        key: &NaturalKey,
-        objects: &[Object],
-        derived: &mut Derived,
-    ) -> Result<(), StoreError> {
+    fn collect_history(&self, key: &NaturalKey, objects: &[Object], derived: &mut Derived) -> Result<(), StoreError> {
         let stored = self.old.get(key).map(Vec::as_slice).unwrap_or_default();
         for old in stored.iter().filter(|old| !objects.iter().any(|object| object.id == old.id)) {
             derived.changes.old_versions.extend(old_versions(old, 0..old.from_seq.len()));
-            derived.changes.objects.push(old.id);
             derived.changed.push(ChangedObject {
                 id: old.id,
                 identity: key.object_key(old.uid.as_deref()),
@@ -395,10 +406,6 @@ impl Derivation<'_> {
         }
         for object in objects {
             let old = stored.iter().find(|old| old.id == object.id);
-            if self.all {
-                derived.changes.objects.push(object.id);
-                derived.changes.states.push(self.state_row(node, object)?);
-            }
             if old.is_some_and(|old| same_history(&old.history, &object.history)) {
                 continue;
             }
@@ -416,10 +423,6 @@ impl Derivation<'_> {
                 let surplus = object.history.versions.len()..old.from_seq.len();
                 derived.changes.old_versions.extend(old_versions(old, surplus));
             }
-            if !self.all {
-                derived.changes.objects.push(object.id);
-                derived.changes.states.push(self.state_row(node, object)?);
-            }
             derived.changed.push(ChangedObject {
                 id: object.id,
                 identity: object.object_key(),
@@ -427,6 +430,24 @@ impl Derivation<'_> {
                 current: Some(object.latest().content.digest),
                 closed: old.is_some_and(|old| old.history.is_live()) && !object.history.is_live(),
             });
+        }
+        Ok(())
+    }
+
+    /// The states of a record's objects: also of those whose history stays, since a state tells what
+    /// follows from other records.
+    fn collect_states(
+        &self,
+        node: i64,
+        key: &NaturalKey,
+        bases: Vec<Option<String>>,
+        changes: &mut Changes,
+    ) -> Result<(), StoreError> {
+        let objects = self.world.group(key).unwrap_or_default();
+        changes.objects.extend(self.old.get(key).into_iter().flatten().map(|old| old.id));
+        for (object, base) in objects.iter().zip(bases) {
+            changes.objects.push(object.id);
+            changes.states.push(self.state_row(node, object, base)?);
         }
         Ok(())
     }
@@ -443,13 +464,10 @@ impl Derivation<'_> {
         })
     }
 
-    fn state_row(&self, node_id: i64, object: &Object) -> Result<StateRow, StoreError> {
+    fn state_row(&self, node_id: i64, object: &Object, base: Option<String>) -> Result<StateRow, StoreError> {
         let latest = object.latest();
         let pack = if object.key.kind == kind::PACK { Some(object.key.name.as_str()) } else { pack_name(latest) };
-        let status = match &latest.content.facts.detail {
-            Detail::Result(facts) => facts.status.clone(),
-            _ => None,
-        };
+        let facets = Facets::of(&latest.content.facts.detail);
         Ok(StateRow {
             object_id: object.id,
             node_id,
@@ -467,8 +485,50 @@ impl Derivation<'_> {
             name: object.key.name.clone(),
             cluster: object.cluster().unwrap_or_default().to_owned(),
             pack: pack.unwrap_or_default().to_owned(),
-            status: status.unwrap_or_default(),
+            changed_at: latest.from.max(object.history.closed_at().unwrap_or(latest.from)),
+            base_pack: base.unwrap_or_default(),
+            status: facets.status,
+            capability: facets.capability,
+            failure_category: facets.failure_category,
+            failed_step: facets.failed_step,
+            targets: facets.targets,
+            drift: facets.drift,
+            verified: facets.verified,
         })
+    }
+}
+
+/// What lists are narrowed by that only some kinds have; empty where it is absent.
+#[derive(Default)]
+struct Facets {
+    status: String,
+    capability: String,
+    failure_category: String,
+    failed_step: String,
+    targets: String,
+    drift: String,
+    verified: String,
+}
+
+impl Facets {
+    fn of(detail: &Detail) -> Self {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        match detail {
+            Detail::Result(facts) => Self {
+                status: text(&facts.status),
+                capability: text(&facts.capability),
+                failure_category: text(&facts.failure_category),
+                failed_step: text(&facts.failed_step),
+                ..Self::default()
+            },
+            Detail::Pack(facts) => Self { targets: facts.targets.join(" "), ..Self::default() },
+            Detail::Receipt(facts) => Self {
+                drift: text(&facts.drift),
+                verified: facts.verified.map(|claim| claim.to_string()).unwrap_or_default(),
+                ..Self::default()
+            },
+            Detail::Execution(_) | Detail::Instance(_) | Detail::None => Self::default(),
+        }
     }
 }
 
@@ -479,7 +539,8 @@ fn run_unit(reader: &Reader, unit: &NaturalKey) -> Output {
         FAMILY => Output { findings: findings::derive_family(reader, unit), ..Output::default() },
         _ => {
             let (findings, joins) = findings::derive(reader, unit);
-            Output { findings, joins, ..Output::default() }
+            let bases = reader.group(unit).iter().map(|object| base_pack(reader, object)).collect();
+            Output { findings, bases, joins, ..Output::default() }
         }
     }
 }
@@ -505,6 +566,38 @@ fn lifetimes(objects: &[Object]) -> Vec<Lifetime> {
     found
 }
 
+/// What changed in nothing that some of its readers ask of it: a status that moves on a pack must not
+/// touch each of its thousands of results.
+#[derive(Default)]
+struct Unheard {
+    /// Executions with the same lifetimes.
+    by_sequences: BTreeSet<NaturalKey>,
+    /// Packs and executions with the same lifetimes and names.
+    by_results: BTreeSet<NaturalKey>,
+}
+
+/// From when an object had which names of packs.
+type Named = (Option<String>, i64, Option<String>, Option<String>);
+
+fn named(uid: Option<&str>, history: &History) -> Vec<Named> {
+    let mut found: Vec<Named> = Vec::new();
+    for version in &history.versions {
+        let base = match &version.content.facts.detail {
+            Detail::Pack(facts) => facts.base.clone(),
+            _ => None,
+        };
+        let name = pack_name(version).map(ToOwned::to_owned);
+        if found.last().is_none_or(|(.., last_name, last_base)| *last_name != name || *last_base != base) {
+            found.push((uid.map(ToOwned::to_owned), version.from, name, base));
+        }
+    }
+    found
+}
+
+fn pack_names(objects: &[Object]) -> BTreeSet<Named> {
+    objects.iter().flat_map(|object| named(object.uid.as_deref(), &object.history)).collect()
+}
+
 fn same_version(a: &Version, b: &Version) -> bool {
     (a.from, a.to, a.end, a.content.digest, a.observation) == (b.from, b.to, b.end, b.content.digest, b.observation)
 }
@@ -528,6 +621,7 @@ fn finding_row(unit_id: i64, finding: &Finding) -> FindingRow {
         code: finding.code.to_owned(),
         id: hash63(&[finding.code.as_bytes(), subject.as_bytes()]),
         subject,
+        object_id: finding.object,
         severity: finding.severity.as_str().to_owned(),
         detail: serde_json::Value::Object(finding.detail.clone()).to_string(),
     }

@@ -1,9 +1,13 @@
 //! Deriving everything anew from the stored observations.
 
+use serde_json::{Map, Value};
+
+use crate::domain::RULES;
+use crate::domain::facts;
 use crate::service::derive::{self, Derived};
 use crate::service::ingest::batch::{DERIVED_BY, derived_entry};
 use crate::service::ingest::item::Outcome;
-use crate::storage::{Difference, Entry, Store, StoreError};
+use crate::storage::{Difference, Entry, Store, StoreError, WriteTx};
 
 /// How many natural keys are derived together.
 const PAGE: i64 = 500;
@@ -68,21 +72,29 @@ async fn pass(store: &Store, tenant: &str, source: &str, verify: bool, now: i64)
         let records: Vec<_> = page.into_iter().filter(|(_, key)| !key.is_collection()).collect();
         report.keys += u64::try_from(records.len()).unwrap_or(0);
         let nodes: Vec<i64> = records.iter().map(|(node, _)| *node).collect();
+        let refreshed = refresh_facts(&mut tx, &nodes).await?;
+        report.missing += refreshed;
         let mut observed = tx.observed(&nodes).await?;
         let touched =
             records.into_iter().map(|(node, key)| (key, observed.remove(&node).unwrap_or_default())).collect();
         let Derived { mut changes, changed } = derive::derive(&mut tx, touched, true).await?;
+        changes.relist = true;
         let difference = tx.compare(&changes).await?;
         report.add(difference);
-        if verify || difference == Difference::default() {
+        if verify || (difference == Difference::default() && refreshed == 0) {
             // Dropping the transaction takes back what it may have noted.
+            continue;
+        }
+        if difference == Difference::default() {
+            // Facts are no rows of the ledger: they follow from the bodies.
+            tx.commit().await?;
             continue;
         }
         changes.entries =
             changed.iter().map(|object| derived_entry(object, Outcome::Updated, DERIVED_BY.to_owned())).collect();
         changes.entries.push(Entry {
             kind: "REBUILT",
-            identity: format!("rules/{}", derive::RULES),
+            identity: format!("rules/{RULES}"),
             content: None,
             previous: None,
             principal: DERIVED_BY.to_owned(),
@@ -91,4 +103,41 @@ async fn pass(store: &Store, tenant: &str, source: &str, verify: bool, now: i64)
         tx.commit().await?;
         report.commits += 1;
     }
+}
+
+/// Reads anew what the rules need of contents, since newer rules may need more; returns how many differed.
+async fn refresh_facts(tx: &mut WriteTx, nodes: &[i64]) -> Result<u64, StoreError> {
+    let mut changed = Vec::new();
+    for content in tx.contents(nodes).await? {
+        let object: Map<String, Value> = serde_json::from_slice(&content.body)
+            .map_err(|e| StoreError::Corrupt(format!("body of content {}: {e}", content.id)))?;
+        let facts = serde_json::to_string(&facts::extract(&content.kind, &object))
+            .map_err(|e| StoreError::Corrupt(format!("facts: {e}")))?;
+        if facts != content.facts {
+            changed.push((content.id, facts));
+        }
+    }
+    tx.set_facts(&changed).await?;
+    Ok(u64::try_from(changed.len()).unwrap_or(u64::MAX))
+}
+
+/// Sees that all derived rows follow the rules of this program: with `apply` derives the tenants anew
+/// whose rows follow older ones, else refuses them, since their answers would lack what is new.
+///
+/// # Errors
+/// If the database fails, or follows older rules and `apply` is off.
+pub async fn follow_rules(store: &Store, apply: bool, now: i64) -> Result<(), StoreError> {
+    let behind = store.tenants_behind(RULES).await?;
+    if !behind.is_empty() && !apply {
+        let reason = "what is derived follows older rules than this program's; run `packtrail migrate`";
+        return Err(StoreError::Migration(reason.to_owned()));
+    }
+    for tenant in &behind {
+        for source in store.source_names(tenant).await? {
+            let report = rebuild(store, tenant, &source, false, now).await?;
+            tracing::info!(tenant, source, keys = report.keys, rules = RULES, "derived anew by newer rules");
+        }
+        store.set_rules(tenant, RULES).await?;
+    }
+    Ok(())
 }

@@ -27,6 +27,11 @@ impl Default for Timeouts {
     }
 }
 
+/// Analyzes the tables of the schema, and nothing of others in the same database.
+const ANALYZE: &str = "DO $$ DECLARE t TEXT; BEGIN \
+    FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LOOP \
+    EXECUTE format('ANALYZE %I', t); END LOOP; END $$";
+
 /// Readers beside the one writer.
 const READERS: u32 = 8;
 
@@ -218,6 +223,18 @@ impl Pool {
         args: &[Arg],
     ) -> Result<Option<T>, StoreError> {
         Ok(self.rows(statement, args).await?.into_iter().next())
+    }
+
+    /// Counts what the tables hold, for the planner of Postgres. `SQLite` plans by figures that come
+    /// with the schema.
+    pub(super) async fn analyze(&self) -> Result<(), StoreError> {
+        if let Self::Postgres(pool) = self {
+            let mut tx = pool.begin().await?;
+            sqlx::query("SET LOCAL statement_timeout = '60s'").execute(&mut *tx).await?;
+            sqlx::raw_sql(ANALYZE).execute(&mut *tx).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn close(&self) {

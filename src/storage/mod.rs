@@ -4,6 +4,7 @@ mod dialect;
 mod driver;
 mod dump;
 mod error;
+mod list;
 mod migrate;
 mod page;
 mod read;
@@ -14,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use driver::Timeouts;
 pub use error::StoreError;
+pub use list::{RecordFilter, RecordList, RecordOrder, RecordPlace};
 pub use page::{Page, Rows};
 pub use read::*;
 pub use write::*;
@@ -63,6 +65,15 @@ impl Store {
         #[expect(dead_code, reason = "only its arrival matters")]
         struct One(i64);
         self.pool.rows::<One>(&sql::PING, &[]).await.map(|_| ())
+    }
+
+    /// Tells the planner of the database how much there is: until a server of Postgres does so by
+    /// itself, about a minute after a bulk load, it takes every table for a small one.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn analyze(&self) -> Result<(), StoreError> {
+        self.pool.analyze().await
     }
 
     /// Closes all connections.

@@ -29,9 +29,9 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// A tenant as of a commit. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AsOf {
-    pool: Pool,
-    tenant: i64,
-    seq: i64,
+    pub(super) pool: Pool,
+    pub(super) tenant: i64,
+    pub(super) seq: i64,
     committed_at: i64,
 }
 
@@ -90,6 +90,8 @@ pub struct StoredRecord {
     pub born_at: i64,
     /// Its first observation, microseconds.
     pub first_at: i64,
+    /// When it last changed or was closed, microseconds.
+    pub changed_at: i64,
     /// Its closing, microseconds.
     pub closed_at: Option<i64>,
     /// How it was closed.
@@ -261,23 +263,6 @@ impl TryFrom<Vec<u8>> for Digest {
     }
 }
 
-/// What narrows a list of records; `None` everywhere is all of a kind.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RecordFilter {
-    /// The source's row.
-    pub source: Option<i64>,
-    /// The cluster that they act on.
-    pub cluster: Option<String>,
-    /// The pack that they are about.
-    pub pack: Option<String>,
-    /// A result's status.
-    pub status: Option<String>,
-    /// Whether they still exist.
-    pub live: Option<bool>,
-    /// Their namespace.
-    pub namespace: Option<String>,
-}
-
 /// What narrows a list of sequences.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SequenceFilter {
@@ -311,8 +296,6 @@ pub struct QuarantineFilter {
     pub code: Option<String>,
 }
 
-/// The place of a record in a list: birth and hash of its natural identity.
-pub type RecordPlace = (i64, i64);
 /// The place of a sequence in a list: source, namespace, name.
 pub type SequencePlace = (i64, String, String);
 /// The place of a row in its chain: revision, first effective time, hash of its natural identity.
@@ -334,8 +317,8 @@ struct Pair(i64, i64);
 struct Count(i64);
 
 #[derive(FromRow)]
-struct BodyRow {
-    id: i64,
+pub(super) struct BodyRow {
+    pub(super) id: i64,
     location: String,
     bytes: Option<Vec<u8>>,
 }
@@ -358,6 +341,7 @@ struct RecordRow {
     cluster: String,
     born_at: i64,
     first_at: i64,
+    changed_at: i64,
     closed_at: Option<i64>,
     end_kind: Option<String>,
     live: i64,
@@ -433,37 +417,6 @@ struct EpochRow {
     detail: String,
 }
 
-/// A name within a source.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
-pub struct SourceName {
-    /// The source's row.
-    pub source_id: i64,
-    /// The name.
-    pub name: String,
-}
-
-/// A namespace and name within a source.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
-pub struct SourcePlace {
-    /// The source's row.
-    pub source_id: i64,
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-/// The packs and executions whose results are asked for.
-#[derive(Debug, Clone, Default)]
-pub struct PackResults {
-    /// The cluster.
-    pub cluster: String,
-    /// The packs.
-    pub packs: Vec<SourceName>,
-    /// The executions: their results carry no pack where they failed early.
-    pub executions: Vec<SourcePlace>,
-}
-
 impl Store {
     /// A tenant as of its latest commit. An unknown tenant is an empty one.
     ///
@@ -474,6 +427,20 @@ impl Store {
         // No row has the tenant 0.
         let HeadRow { id, seq, committed_at } = head.unwrap_or(HeadRow { id: 0, seq: 0, committed_at: 0 });
         Ok(AsOf { pool: self.pool.clone(), tenant: id, seq, committed_at })
+    }
+
+    /// A tenant as of one of its commits; `None` if there is no such commit.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn as_of(&self, tenant: &str, seq: i64) -> Result<Option<AsOf>, StoreError> {
+        let commit: Option<HeadRow> = self.pool.row(&sql::COMMIT_OF_TENANT, &[tenant.into(), seq.into()]).await?;
+        Ok(commit.map(|HeadRow { id, seq, committed_at }| AsOf {
+            pool: self.pool.clone(),
+            tenant: id,
+            seq,
+            committed_at,
+        }))
     }
 }
 
@@ -494,7 +461,7 @@ impl AsOf {
         self.pool.rows(statement, &[self.tenant.into(), json(list), self.seq.into()]).await
     }
 
-    async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
+    pub(super) async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
         Ok(self.pool.row(statement, args).await?.map_or(0, |Count(count)| count))
     }
 
@@ -620,120 +587,6 @@ impl AsOf {
         rows.into_iter().map(record).collect()
     }
 
-    /// Records of a kind, newest birth first.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_records(
-        &self,
-        kind: &str,
-        filter: &RecordFilter,
-        page: &Page<RecordPlace>,
-    ) -> Result<Rows<StoredRecord>, StoreError> {
-        let (born_at, key_hash) = descending(page);
-        let args = [
-            self.tenant.into(),
-            kind.into(),
-            self.seq.into(),
-            born_at.into(),
-            key_hash.into(),
-            or_zero(filter.source),
-            or_empty(filter.cluster.as_deref()),
-            or_empty(filter.pack.as_deref()),
-            or_empty(filter.status.as_deref()),
-            Arg::Int(filter.live.map_or(-1, i64::from)),
-            or_empty(filter.namespace.as_deref()),
-            page.fetch().into(),
-        ];
-        let statement = match (filter.cluster.is_some(), page.backward) {
-            (false, false) => &sql::RECORDS_PAGE,
-            (false, true) => &sql::RECORDS_PAGE_BACK,
-            (true, false) => &sql::RECORDS_OF_CLUSTER_PAGE,
-            (true, true) => &sql::RECORDS_OF_CLUSTER_PAGE_BACK,
-        };
-        let rows: Vec<RecordRow> = self.pool.rows(statement, &args).await?;
-        Ok(page.rows(rows.into_iter().map(record).collect::<Result<_, _>>()?))
-    }
-
-    /// How many records [`Self::list_records`] has.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn count_records(&self, kind: &str, filter: &RecordFilter) -> Result<i64, StoreError> {
-        let args = [
-            self.tenant.into(),
-            kind.into(),
-            self.seq.into(),
-            or_zero(filter.source),
-            or_empty(filter.cluster.as_deref()),
-            or_empty(filter.pack.as_deref()),
-            or_empty(filter.status.as_deref()),
-            Arg::Int(filter.live.map_or(-1, i64::from)),
-            or_empty(filter.namespace.as_deref()),
-        ];
-        self.count(&sql::RECORDS_COUNT, &args).await
-    }
-
-    /// The packs of a base pack.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn packs_of_base(&self, base: &str) -> Result<Vec<SourceName>, StoreError> {
-        self.pool.rows(&sql::PACKS_OF_BASE, &[self.tenant.into(), self.seq.into(), base.into()]).await
-    }
-
-    /// The executions of packs on a cluster.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn executions_of_packs(
-        &self,
-        cluster: &str,
-        packs: &[SourceName],
-    ) -> Result<Vec<SourcePlace>, StoreError> {
-        if packs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let args = [self.tenant.into(), self.seq.into(), cluster.into(), json(&packs)];
-        self.pool.rows(&sql::EXECUTIONS_OF_PACKS, &args).await
-    }
-
-    /// The results of packs and executions on a cluster, newest birth first.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_pack_results(
-        &self,
-        asked: &PackResults,
-        page: &Page<RecordPlace>,
-    ) -> Result<Rows<StoredRecord>, StoreError> {
-        let statement = if page.backward { &sql::PACK_RESULTS_PAGE_BACK } else { &sql::PACK_RESULTS_PAGE };
-        let rows: Vec<RecordRow> = self.pool.rows(statement, &self.pack_results_args(asked, page)).await?;
-        Ok(page.rows(rows.into_iter().map(record).collect::<Result<_, _>>()?))
-    }
-
-    /// How many results [`Self::list_pack_results`] has.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn count_pack_results(&self, asked: &PackResults) -> Result<i64, StoreError> {
-        self.count(&sql::PACK_RESULTS_COUNT, &self.pack_results_args(asked, &Page::first(1))).await
-    }
-
-    fn pack_results_args(&self, asked: &PackResults, page: &Page<RecordPlace>) -> [Arg; 8] {
-        let (born_at, key_hash) = descending(page);
-        [
-            self.tenant.into(),
-            self.seq.into(),
-            asked.cluster.as_str().into(),
-            born_at.into(),
-            key_hash.into(),
-            page.fetch().into(),
-            json(&asked.packs),
-            json(&asked.executions),
-        ]
-    }
-
     /// The versions of an object, oldest first.
     ///
     /// # Errors
@@ -816,15 +669,7 @@ impl AsOf {
             return Ok(HashMap::new());
         }
         let rows: Vec<BodyRow> = self.pool.rows(&sql::BODIES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
-        rows.into_iter()
-            .map(|row| {
-                let corrupt = |what: &str| StoreError::Corrupt(format!("body {}: {what}", row.id));
-                let bytes = row.bytes.as_deref().filter(|_| row.location == "inline");
-                let bytes = bytes.ok_or_else(|| corrupt("it is not inline"))?;
-                let whole = zstd::bulk::decompress(bytes, MAX_BODY).map_err(|_| corrupt("it does not unpack"))?;
-                Ok((row.id, whole))
-            })
-            .collect()
+        rows.into_iter().map(|row| Ok((row.id, unpack(&row)?))).collect()
     }
 
     /// Sequences by source, namespace and name.
@@ -1071,6 +916,14 @@ impl AsOf {
     }
 }
 
+/// A stored body, unpacked.
+pub(super) fn unpack(row: &BodyRow) -> Result<Vec<u8>, StoreError> {
+    let corrupt = |what: &str| StoreError::Corrupt(format!("body {}: {what}", row.id));
+    let bytes = row.bytes.as_deref().filter(|_| row.location == "inline");
+    let bytes = bytes.ok_or_else(|| corrupt("it is not inline"))?;
+    zstd::bulk::decompress(bytes, MAX_BODY).map_err(|_| corrupt("it does not unpack"))
+}
+
 /// Where to begin in a list whose highest place comes first.
 fn descending(page: &Page<(i64, i64)>) -> (i64, i64) {
     page.from.unwrap_or(if page.backward { (i64::MIN, i64::MIN) } else { (i64::MAX, i64::MAX) })
@@ -1121,6 +974,7 @@ fn record(row: RecordRow) -> Result<StoredRecord, StoreError> {
         cluster: row.cluster,
         born_at: row.born_at,
         first_at: row.first_at,
+        changed_at: row.changed_at,
         closed_at: row.closed_at,
         end: row.end_kind.as_deref().map(parse_end).transpose()?,
         live: row.live != 0,

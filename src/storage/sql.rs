@@ -41,7 +41,7 @@ macro_rules! catalogue {
 macro_rules! record_columns {
     () => {
         "s.object_id, s.source_id, s.node_id, s.key_hash, s.kind, s.namespace, s.name, s.cluster, s.pack, s.status, \
-         s.born_at, s.first_at, s.closed_at, s.end_kind, s.live, s.versions, o.uid, o.last_seen_at, o.heartbeat, \
+         s.born_at, s.first_at, s.changed_at, s.closed_at, s.end_kind, s.live, s.versions, o.uid, o.last_seen_at, o.heartbeat, \
          n.cluster AS residence, c.digest, c.spec_digest, c.facts, c.warnings, ob.body_id, ob.asserter, \
          ob.resource_version \
          FROM state s \
@@ -52,23 +52,130 @@ macro_rules! record_columns {
     };
 }
 
-/// What narrows a list of records, beside its kind and cluster.
-macro_rules! record_filter {
-    () => {
-        "AND s.from_seq <= $3 AND s.to_seq > $3 AND ($6 = 0 OR s.source_id = $6) AND ($8 = '' OR s.pack = $8) \
-         AND ($9 = '' OR s.status = $9) AND ($10 = -1 OR s.live = $10) AND ($11 = '' OR s.namespace = $11) "
+/// What narrows a page of a listing beside the term that it is read through: the terms `$others` hold at
+/// the record's birth, none of `$excluded` does.
+macro_rules! listed_where {
+    ($birth:literal, $key_hash:literal, $others:literal, $excluded:literal) => {
+        concat!(
+            "AND NOT EXISTS (SELECT 1 FROM {rows ",
+            $others,
+            ": term int} r WHERE NOT EXISTS (SELECT 1 FROM listing x \
+             WHERE x.tenant_id = $1 AND x.term = r.term AND x.place = ",
+            $birth,
+            " AND x.key_hash = ",
+            $key_hash,
+            " \
+             AND x.from_seq <= $3 AND x.to_seq > $3)) \
+             AND NOT EXISTS (SELECT 1 FROM {rows ",
+            $excluded,
+            ": term int} r JOIN listing x \
+             ON x.tenant_id = $1 AND x.term = r.term AND x.place = ",
+            $birth,
+            " AND x.key_hash = ",
+            $key_hash,
+            " \
+             AND x.from_seq <= $3 AND x.to_seq > $3) "
+        )
     };
 }
 
-/// What makes a result one of the packs $7 or of the executions $8.
-macro_rules! pack_results {
-    () => {
-        "AND (EXISTS (SELECT 1 FROM {rows $7: source_id int, name text} p \
-         WHERE p.source_id = s.source_id AND p.name = s.pack) \
-         OR EXISTS (SELECT 1 FROM revision r JOIN node q ON q.tenant_id = r.tenant_id AND q.id = r.sequence_id \
-         JOIN {rows $8: source_id int, namespace text, name text} x ON x.source_id = q.source_id \
-         AND x.namespace = q.namespace AND x.name = q.name \
-         WHERE r.tenant_id = s.tenant_id AND r.object_id = s.object_id AND r.from_seq <= $2 AND r.to_seq > $2)) "
+/// A page of a listing in the order of birth.
+macro_rules! listing_page {
+    ($beyond:literal, $order:literal) => {
+        concat!(
+            "SELECT l.object_id, l.place, l.key_hash FROM listing l WHERE l.tenant_id = $1 AND l.term = $2 \
+             AND (l.place, l.key_hash) ",
+            $beyond,
+            " ($4, $5) AND l.from_seq <= $3 AND l.to_seq > $3 \
+             AND l.place >= $6 AND l.place < $7 ",
+            listed_where!("l.place", "l.key_hash", "$8", "$9"),
+            "ORDER BY l.place ",
+            $order,
+            ", l.key_hash ",
+            $order,
+            " LIMIT $10"
+        )
+    };
+}
+
+/// A page in the order of change: `$2` is the term of that order, or with `sorted` any rare one.
+macro_rules! listing_changed {
+    ($place:literal, $beyond:literal, $order:literal) => {
+        concat!(
+            "SELECT l.object_id, ",
+            $place,
+            " AS place, l.key_hash FROM listing l JOIN state s ON s.tenant_id = $1 \
+             AND s.object_id = l.object_id AND s.from_seq <= $3 AND s.to_seq > $3 \
+             WHERE l.tenant_id = $1 AND l.term = $2 AND (",
+            $place,
+            ", l.key_hash) ",
+            $beyond,
+            " ($4, $5) \
+             AND l.from_seq <= $3 AND l.to_seq > $3 AND s.born_at >= $6 AND s.born_at < $7 ",
+            listed_where!("s.born_at", "l.key_hash", "$8", "$9"),
+            "ORDER BY ",
+            $place,
+            " ",
+            $order,
+            ", l.key_hash ",
+            $order,
+            " LIMIT $10"
+        )
+    };
+}
+
+/// A page in the order of names, read through the nodes of the kind `$2`.
+macro_rules! listing_name_page {
+    ($from:literal, $beyond:literal, $order:literal) => {
+        concat!(
+            "SELECT s.object_id, n.source_id, n.namespace, n.name, n.cluster, s.key_hash FROM node n \
+             JOIN state s ON s.tenant_id = $1 AND s.node_id = n.id AND s.from_seq <= $3 AND s.to_seq > $3 \
+             WHERE n.tenant_id = $1 AND n.kind = $2 AND (n.source_id, n.namespace, n.name, n.cluster) ",
+            $from,
+            " ($4, $5, $6, $7) AND (n.source_id, n.namespace, n.name, n.cluster, s.key_hash) ",
+            $beyond,
+            " ($4, $5, $6, $7, $8) AND s.born_at >= $9 AND s.born_at < $10 ",
+            listed_where!("s.born_at", "s.key_hash", "$11", "$12"),
+            "ORDER BY n.source_id ",
+            $order,
+            ", n.namespace ",
+            $order,
+            ", n.name ",
+            $order,
+            ", n.cluster ",
+            $order,
+            ", s.key_hash ",
+            $order,
+            " LIMIT $13"
+        )
+    };
+}
+
+/// A page in the order of names of what has a rare term `$2`.
+macro_rules! listing_name_sorted {
+    ($beyond:literal, $order:literal) => {
+        concat!(
+            "SELECT l.object_id, n.source_id, n.namespace, n.name, n.cluster, l.key_hash FROM listing l \
+             JOIN state s ON s.tenant_id = $1 AND s.object_id = l.object_id AND s.from_seq <= $3 AND s.to_seq > $3 \
+             JOIN node n ON n.tenant_id = $1 AND n.id = s.node_id \
+             WHERE l.tenant_id = $1 AND l.term = $2 AND l.from_seq <= $3 AND l.to_seq > $3 \
+             AND (n.source_id, n.namespace, n.name, n.cluster, l.key_hash) ",
+            $beyond,
+            " ($4, $5, $6, $7, $8) \
+             AND l.place >= $9 AND l.place < $10 ",
+            listed_where!("l.place", "l.key_hash", "$11", "$12"),
+            "ORDER BY n.source_id ",
+            $order,
+            ", n.namespace ",
+            $order,
+            ", n.name ",
+            $order,
+            ", n.cluster ",
+            $order,
+            ", l.key_hash ",
+            $order,
+            " LIMIT $13"
+        )
     };
 }
 
@@ -120,7 +227,11 @@ macro_rules! quarantine_columns {
 
 catalogue! {
     /// Makes a tenant on its first record.
-    TENANT_ENSURE = "INSERT INTO tenant (name, next_id) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING";
+    TENANT_ENSURE = "INSERT INTO tenant (name, next_id, rules) VALUES ($1, 1, $2) ON CONFLICT (name) DO NOTHING";
+    /// The tenants whose derived rows follow older rules.
+    TENANTS_BEHIND = "SELECT name FROM tenant WHERE rules < $1 ORDER BY id";
+    /// Notes the rules that a tenant's derived rows follow.
+    TENANT_RULES = "UPDATE tenant SET rules = $2 WHERE name = $1";
     /// Finds a tenant.
     TENANT_BY_NAME = "SELECT id FROM tenant WHERE name = $1";
     /// Makes the head of a tenant's ledger.
@@ -237,6 +348,15 @@ catalogue! {
     /// Finds contents by digest.
     CONTENTS_FIND = "SELECT r.i, c.id FROM {rows $2: i int, digest bytes} r \
         JOIN content c ON c.tenant_id = $1 AND c.digest = r.digest";
+    /// The contents of nodes with their facts, each with a body that says it.
+    CONTENTS_OF_NODES = "SELECT c.id, n.kind, c.facts, MIN(b.body_id) AS body_id FROM object o \
+        JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
+        JOIN observation b ON b.tenant_id = o.tenant_id AND b.object_id = o.id \
+        JOIN content c ON c.tenant_id = b.tenant_id AND c.id = b.content_id \
+        WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} GROUP BY c.id, n.kind, c.facts ORDER BY c.id";
+    /// Writes what newer rules need of contents.
+    CONTENTS_FACTS = "UPDATE content SET facts = r.facts FROM {rows $2: id int, facts text} r \
+        WHERE content.tenant_id = $1 AND content.id = r.id";
     /// Writes new contents.
     CONTENTS_INSERT = "INSERT INTO content (tenant_id, id, digest, spec_digest, facts, warnings, resource_set_id) \
         SELECT $1, r.id, r.digest, r.spec_digest, r.facts, r.warnings, r.resource_set_id \
@@ -269,7 +389,8 @@ catalogue! {
 
     /// The states that hold now of objects.
     STATES_OPEN = "SELECT object_id, node_id, key_hash, kind, born_at, first_at, closed_at, end_kind, live, versions, \
-        content_id, observation_id, namespace, name, cluster, pack, status, from_seq FROM state \
+        content_id, observation_id, namespace, name, cluster, pack, status, changed_at, base_pack, capability, \
+        failure_category, failed_step, targets, drift, verified, from_seq FROM state \
         WHERE tenant_id = $1 AND object_id IN {ints $2} AND to_seq = 9223372036854775807";
     /// The epochs that hold now of sequences.
     EPOCHS_OPEN = "SELECT sequence_id, uid, position, status, born_at, revisions, head_id, head_revision, active_id, \
@@ -279,7 +400,7 @@ catalogue! {
     REVISIONS_OPEN = "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded, from_seq \
         FROM revision WHERE tenant_id = $1 AND sequence_id IN {ints $2} AND to_seq = 9223372036854775807";
     /// The findings that are open on units.
-    FINDINGS_OPEN = "SELECT unit_id, code, subject, severity, detail, id, from_seq FROM finding \
+    FINDINGS_OPEN = "SELECT unit_id, code, subject, object_id, severity, detail, id, from_seq FROM finding \
         WHERE tenant_id = $1 AND unit_id IN {ints $2} AND to_seq = 9223372036854775807";
 
     /// Ends versions.
@@ -298,13 +419,15 @@ catalogue! {
     /// Writes states.
     STATES_INSERT = "INSERT INTO state (tenant_id, object_id, from_seq, to_seq, source_id, node_id, key_hash, kind, \
         born_at, first_at, closed_at, end_kind, live, versions, content_id, observation_id, namespace, name, cluster, \
-        pack, status, rules) \
+        pack, status, changed_at, base_pack, capability, failure_category, failed_step, targets, drift, verified, rules) \
         SELECT $1, r.object_id, $2, 9223372036854775807, $4, r.node_id, r.key_hash, r.kind, r.born_at, r.first_at, r.closed_at, \
         r.end_kind, r.live, r.versions, r.content_id, r.observation_id, r.namespace, r.name, r.cluster, r.pack, \
-        r.status, $5 \
+        r.status, r.changed_at, r.base_pack, r.capability, r.failure_category, r.failed_step, r.targets, r.drift, \
+        r.verified, $5 \
         FROM {rows $3: object_id int, node_id int, key_hash int, kind text, born_at int, first_at int, closed_at int, end_kind text, \
         live int, versions int, content_id int, observation_id int, namespace text, name text, cluster text, \
-        pack text, status text} r";
+        pack text, status text, changed_at int, base_pack text, capability text, failure_category text, \
+        failed_step text, targets text, drift text, verified text} r";
     /// Ends epochs.
     EPOCHS_CLOSE = "UPDATE epoch SET to_seq = $2 FROM {rows $3: sequence_id int, uid text, from_seq int} r \
         WHERE epoch.tenant_id = $1 AND epoch.sequence_id = r.sequence_id AND epoch.uid = r.uid \
@@ -335,9 +458,12 @@ catalogue! {
         AND finding.subject = r.subject AND finding.from_seq = r.from_seq";
     /// Writes findings.
     FINDINGS_INSERT = "INSERT INTO finding (tenant_id, unit_id, code, subject, from_seq, to_seq, id, source_id, \
-        severity, detail, rules) \
-        SELECT $1, r.unit_id, r.code, r.subject, $2, 9223372036854775807, r.id, $4, r.severity, r.detail, $5 \
-        FROM {rows $3: unit_id int, code text, subject text, id int, severity text, detail text} r";
+        object_id, severity, detail, rules) \
+        SELECT $1, r.unit_id, r.code, r.subject, $2, 9223372036854775807, r.id, $4, r.object_id, r.severity, r.detail, $5 \
+        FROM {rows $3: unit_id int, code text, subject text, object_id int, id int, severity text, detail text} r";
+    /// The findings open on records.
+    FINDINGS_OF_OBJECTS = "SELECT object_id, unit_id, code FROM finding \
+        WHERE tenant_id = $1 AND object_id IN {ints $2} AND to_seq = 9223372036854775807";
 
     /// What is or was in quarantine already.
     QUARANTINE_FIND = "SELECT id FROM quarantine WHERE tenant_id = $1 AND id IN {ints $2}";
@@ -382,6 +508,9 @@ catalogue! {
     /// A tenant and where its ledger stands.
     HEAD_OF_TENANT = "SELECT t.id, h.seq, h.committed_at FROM tenant t JOIN ledger_head h ON h.tenant_id = t.id \
         WHERE t.name = $1";
+    /// A tenant and one of its commits.
+    COMMIT_OF_TENANT = "SELECT t.id, k.seq, k.committed_at FROM tenant t JOIN ledger_commit k ON k.tenant_id = t.id \
+        WHERE t.name = $1 AND k.seq = $2";
     /// All sources.
     SOURCES = "SELECT id, name, incarnation, created_at FROM source WHERE tenant_id = $1 AND from_seq <= $2 ORDER BY name";
     /// Finds nodes by their sources and keys.
@@ -405,52 +534,45 @@ catalogue! {
     RECORDS_BY_UID = concat!("SELECT ", record_columns!(),
         "WHERE s.tenant_id = $1 AND s.object_id IN (SELECT u.id FROM {rows $2: uid text} r \
         JOIN object u ON u.tenant_id = $1 AND u.uid = r.uid) AND s.from_seq <= $3 AND s.to_seq > $3");
-    /// Records of a kind in order of birth, newest first, a page at a time.
-    RECORDS_PAGE = concat!("SELECT ", record_columns!(),
-        "WHERE s.tenant_id = $1 AND s.kind = $2 AND (s.born_at, s.key_hash) < ($4, $5) ", record_filter!(),
-        "AND ($7 = '' OR s.cluster = $7) ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $12");
+    /// The records of a term in order of birth, newest first, a page at a time.
+    LISTING_PAGE = listing_page!("<", "DESC");
     /// The same, oldest first.
-    RECORDS_PAGE_BACK = concat!("SELECT ", record_columns!(),
-        "WHERE s.tenant_id = $1 AND s.kind = $2 AND (s.born_at, s.key_hash) > ($4, $5) ", record_filter!(),
-        "AND ($7 = '' OR s.cluster = $7) ORDER BY s.born_at, s.key_hash LIMIT $12");
-    /// Records of a kind on a cluster in order of birth, newest first: apart, since an optional
-    /// condition keeps the index on the cluster from being used.
-    RECORDS_OF_CLUSTER_PAGE = concat!("SELECT ", record_columns!(),
-        "WHERE s.tenant_id = $1 AND s.kind = $2 AND s.cluster = $7 AND (s.born_at, s.key_hash) < ($4, $5) ",
-        record_filter!(), "ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $12");
-    /// The same, oldest first.
-    RECORDS_OF_CLUSTER_PAGE_BACK = concat!("SELECT ", record_columns!(),
-        "WHERE s.tenant_id = $1 AND s.kind = $2 AND s.cluster = $7 AND (s.born_at, s.key_hash) > ($4, $5) ",
-        record_filter!(), "ORDER BY s.born_at, s.key_hash LIMIT $12");
-    /// How many records match.
-    RECORDS_COUNT = "SELECT COUNT(*) FROM state s WHERE s.tenant_id = $1 AND s.kind = $2 \
-        AND s.from_seq <= $3 AND s.to_seq > $3 \
-        AND ($4 = 0 OR s.source_id = $4) AND ($5 = '' OR s.cluster = $5) AND ($6 = '' OR s.pack = $6) \
-        AND ($7 = '' OR s.status = $7) AND ($8 = -1 OR s.live = $8) AND ($9 = '' OR s.namespace = $9)";
-    /// The packs of one base pack as of a commit: by the fact, since no column has it.
-    PACKS_OF_BASE = "SELECT DISTINCT s.source_id, s.name FROM state s \
-        JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id \
-        WHERE s.tenant_id = $1 AND s.kind = 'ClusterPack' AND s.from_seq <= $2 AND s.to_seq > $2 \
-        AND {field c.facts detail.Pack.base} = $3";
-    /// The executions of packs on a cluster as of a commit.
-    EXECUTIONS_OF_PACKS = "SELECT DISTINCT s.source_id, s.namespace, s.name \
-        FROM {rows $4: source_id int, name text} r JOIN state s ON s.tenant_id = $1 AND s.kind = 'PackExecution' \
-        AND s.cluster = $3 AND s.source_id = r.source_id AND s.pack = r.name AND s.from_seq <= $2 AND s.to_seq > $2";
-    /// The results on a cluster of packs (by name) and of executions (by the sequence they are in) as of
-    /// a commit, newest first, a page at a time.
-    PACK_RESULTS_PAGE = concat!("SELECT ", record_columns!(),
-        "WHERE s.tenant_id = $1 AND s.kind = 'PackOperationResult' AND s.cluster = $3 \
-        AND (s.born_at, s.key_hash) < ($4, $5) AND s.from_seq <= $2 AND s.to_seq > $2 ", pack_results!(),
-        "ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $6");
-    /// The same, oldest first.
-    PACK_RESULTS_PAGE_BACK = concat!("SELECT ", record_columns!(),
-        "WHERE s.tenant_id = $1 AND s.kind = 'PackOperationResult' AND s.cluster = $3 \
-        AND (s.born_at, s.key_hash) > ($4, $5) AND s.from_seq <= $2 AND s.to_seq > $2 ", pack_results!(),
-        "ORDER BY s.born_at, s.key_hash LIMIT $6");
-    /// How many there are. The parameters are those of the pages.
-    PACK_RESULTS_COUNT = concat!("SELECT COUNT(*) FROM state s \
-        WHERE s.tenant_id = $1 AND s.kind = 'PackOperationResult' AND s.cluster = $3 \
-        AND (s.born_at, s.key_hash) < ($4, $5) AND s.from_seq <= $2 AND s.to_seq > $2 AND $6 > 0 ", pack_results!());
+    LISTING_PAGE_BACK = listing_page!(">", "ASC");
+    /// Records in the order of change, latest first, a page at a time.
+    LISTING_CHANGED_PAGE = listing_changed!("l.place", "<", "DESC");
+    /// The same, earliest first.
+    LISTING_CHANGED_PAGE_BACK = listing_changed!("l.place", ">", "ASC");
+    /// The same of a rare term, which is read whole and sorted: latest first.
+    LISTING_CHANGED_SORTED = listing_changed!("s.changed_at", "<", "DESC");
+    /// The same, earliest first.
+    LISTING_CHANGED_SORTED_BACK = listing_changed!("s.changed_at", ">", "ASC");
+    /// Records in the order of source, namespace and name, a page at a time.
+    LISTING_NAME_PAGE = listing_name_page!(">=", ">", "ASC");
+    /// The same backwards.
+    LISTING_NAME_PAGE_BACK = listing_name_page!("<=", "<", "DESC");
+    /// The same of a rare term, which is read whole and sorted.
+    LISTING_NAME_SORTED = listing_name_sorted!(">", "ASC");
+    /// The same backwards.
+    LISTING_NAME_SORTED_BACK = listing_name_sorted!("<", "DESC");
+    /// How many records have a term and match.
+    LISTING_COUNT = concat!("SELECT COUNT(*) FROM listing l WHERE l.tenant_id = $1 AND l.term = $2 \
+        AND l.place >= $4 AND l.place < $5 AND l.from_seq <= $3 AND l.to_seq > $3 ",
+        listed_where!("l.place", "l.key_hash", "$6", "$7"));
+    /// How many rows terms have, counted up to a limit.
+    LISTING_RARITY = "SELECT r.term, (SELECT COUNT(*) FROM (SELECT 1 FROM listing l WHERE l.tenant_id = $1 \
+        AND l.term = r.term AND l.from_seq <= $3 AND l.to_seq > $3 LIMIT $4) x) AS rows FROM {rows $2: term int} r";
+    /// Which of some listings hold now.
+    LISTING_OPEN = "SELECT l.term, l.place, l.key_hash, l.object_id \
+        FROM {rows $2: term int, place int, key_hash int} r JOIN listing l ON l.tenant_id = $1 AND l.term = r.term \
+        AND l.place = r.place AND l.key_hash = r.key_hash AND l.to_seq = 9223372036854775807";
+    /// Ends listings.
+    LISTING_CLOSE = "UPDATE listing SET to_seq = $2 FROM {rows $3: term int, place int, key_hash int} r \
+        WHERE listing.tenant_id = $1 AND listing.term = r.term AND listing.place = r.place \
+        AND listing.key_hash = r.key_hash AND listing.to_seq = 9223372036854775807";
+    /// Writes listings.
+    LISTING_INSERT = "INSERT INTO listing (tenant_id, term, place, key_hash, from_seq, to_seq, object_id) \
+        SELECT $1, r.term, r.place, r.key_hash, $2, 9223372036854775807, r.object_id \
+        FROM {rows $3: term int, place int, key_hash int, object_id int} r";
     /// The versions of an object as of a commit, oldest first, a page at a time.
     VERSIONS_PAGE = concat!("SELECT ", version_columns!(), "FROM version v ", version_joins!(),
         "WHERE v.tenant_id = $1 AND v.object_id = $2 AND v.from_seq <= $3 AND v.to_seq > $3 AND v.n > $4 \

@@ -8,8 +8,10 @@ use sqlx::FromRow;
 
 use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
+use super::read::{BodyRow, unpack};
 use super::sql::{self, Statement};
 use super::{Store, TenantName, hash63};
+use crate::domain::RULES;
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
 use crate::domain::history::{Content, End, History, Observation, Observed, Version};
@@ -32,10 +34,10 @@ pub enum EdgeKind {
 
 /// A writing transaction. It holds the lock of the tenant's one writer.
 pub struct WriteTx {
-    tx: Tx,
-    tenant: i64,
-    source: i64,
-    source_name: String,
+    pub(super) tx: Tx,
+    pub(super) tenant: i64,
+    pub(super) source: i64,
+    pub(super) source_name: String,
     next_id: i64,
     last_id: i64,
     nodes: HashMap<NaturalKey, i64>,
@@ -215,6 +217,19 @@ pub struct OldVersion {
     pub from_seq: i64,
 }
 
+/// A content with what is stored of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredContentBody {
+    /// Its row.
+    pub id: i64,
+    /// The canonical kind of what says it.
+    pub kind: String,
+    /// What the rules need of it, as JSON.
+    pub facts: String,
+    /// An object that says it, as JSON.
+    pub body: Vec<u8>,
+}
+
 /// An object's latest state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 pub struct StateRow {
@@ -252,6 +267,22 @@ pub struct StateRow {
     pub pack: String,
     /// A result's status.
     pub status: String,
+    /// When it last changed: the beginning of its latest version, or its closing.
+    pub changed_at: i64,
+    /// The name that all versions of its pack share.
+    pub base_pack: String,
+    /// A result's capability.
+    pub capability: String,
+    /// The category of a result's failure.
+    pub failure_category: String,
+    /// The step that failed.
+    pub failed_step: String,
+    /// The clusters that a pack is meant for, with a space between.
+    pub targets: String,
+    /// A receipt's drift.
+    pub drift: String,
+    /// A receipt's claim: `true`, `false`, or empty where it makes none.
+    pub verified: String,
 }
 
 /// One epoch.
@@ -313,6 +344,8 @@ pub struct FindingRow {
     pub code: String,
     /// Its subject.
     pub subject: String,
+    /// The record that it is about, if it is about one.
+    pub object_id: Option<i64>,
     /// Its severity.
     pub severity: String,
     /// Its details as JSON.
@@ -352,6 +385,9 @@ pub struct Changes {
     pub released: Vec<i64>,
     /// The version of the rules.
     pub rules: i64,
+    /// Writes listings that are missing though the state is as it should be: after a change of what is
+    /// listed, or damage.
+    pub relist: bool,
 }
 
 /// A commit of the ledger.
@@ -441,9 +477,9 @@ struct VersionRow {
 }
 
 #[derive(FromRow)]
-struct WithSeq<T> {
+pub(super) struct WithSeq<T> {
     #[sqlx(flatten)]
-    row: T,
+    pub(super) row: T,
     from_seq: i64,
 }
 
@@ -467,7 +503,7 @@ impl Store {
     /// If the database fails.
     pub async fn write(&self, tenant: &str, source: &str, now: i64) -> Result<WriteTx, StoreError> {
         let mut tx = self.pool.begin().await?;
-        tx.execute(&sql::TENANT_ENSURE, &[tenant.into()]).await?;
+        tx.execute(&sql::TENANT_ENSURE, &[tenant.into(), RULES.into()]).await?;
         let Some(Id(tenant)) = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await? else {
             return Err(StoreError::Corrupt("tenant".to_owned()));
         };
@@ -490,6 +526,29 @@ impl Store {
 }
 
 impl Store {
+    /// The tenants whose derived rows follow older rules.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn tenants_behind(&self, rules: i64) -> Result<Vec<String>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            name: String,
+        }
+        let rows: Vec<Row> = self.pool.rows(&sql::TENANTS_BEHIND, &[rules.into()]).await?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
+    }
+
+    /// Notes the rules that a tenant's derived rows follow.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn set_rules(&self, tenant: &TenantName, rules: i64) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        tx.execute(&sql::TENANT_RULES, &[tenant.into(), rules.into()]).await?;
+        tx.commit().await
+    }
+
     /// The answer given to a request with this key, with the request's digest.
     ///
     /// # Errors
@@ -637,7 +696,7 @@ impl WriteTx {
         self.write_rows(&sql::NODES_INSERT, &[self.tenant.into(), self.source.into()], &rows, &[]).await
     }
 
-    async fn write_rows<T: Serialize>(
+    pub(super) async fn write_rows<T: Serialize>(
         &mut self,
         statement: &'static Statement,
         before: &[Arg],
@@ -1158,6 +1217,47 @@ impl WriteTx {
         Ok(row.map_or((0, 0), |Pair(items, bytes)| (items, bytes)))
     }
 
+    /// The contents of the objects of nodes, each with the facts that are stored and a body that says it.
+    ///
+    /// # Errors
+    /// If the database fails or a body does not unpack.
+    pub async fn contents(&mut self, nodes: &[i64]) -> Result<Vec<StoredContentBody>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            id: i64,
+            kind: String,
+            facts: String,
+            body_id: i64,
+        }
+        if nodes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<Row> = self.tx.rows(&sql::CONTENTS_OF_NODES, &[self.tenant.into(), json(&nodes)]).await?;
+        let ids: Vec<i64> = rows.iter().map(|row| row.body_id).collect();
+        let bodies: Vec<BodyRow> = self.tx.rows(&sql::BODIES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
+        let bodies: HashMap<i64, BodyRow> = bodies.into_iter().map(|body| (body.id, body)).collect();
+        rows.into_iter()
+            .map(|Row { id, kind, facts, body_id }| {
+                let body = bodies.get(&body_id).ok_or_else(|| StoreError::Corrupt(format!("body {body_id}")))?;
+                Ok(StoredContentBody { id, kind, facts, body: unpack(body)? })
+            })
+            .collect()
+    }
+
+    /// Writes what newer rules need of contents.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn set_facts(&mut self, facts: &[(i64, String)]) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            id: i64,
+            facts: &'a str,
+        }
+        let rows: Vec<Row> = facts.iter().map(|(id, facts)| Row { id: *id, facts }).collect();
+        self.write_rows(&sql::CONTENTS_FACTS, &[self.tenant.into()], &rows, &[]).await
+    }
+
     /// How the derived rows of `changes` differ from the stored ones.
     ///
     /// # Errors
@@ -1167,6 +1267,9 @@ impl WriteTx {
         let (old, new) = self.diff_states(changes).await?;
         difference.surplus += old.len();
         difference.missing += new.len();
+        // The listings of states that differ differ with them.
+        let same = changes.states.iter().filter(|state| !new.contains(state));
+        difference.missing += self.missing_listings(same).await?.len();
         let (old, new) = self.diff_epochs(changes).await?;
         difference.surplus += old.len();
         difference.missing += new.len();
@@ -1179,7 +1282,11 @@ impl WriteTx {
         Ok(difference)
     }
 
-    async fn open_rows<T>(&mut self, statement: &'static Statement, ids: &[i64]) -> Result<Vec<WithSeq<T>>, StoreError>
+    pub(super) async fn open_rows<T>(
+        &mut self,
+        statement: &'static Statement,
+        ids: &[i64],
+    ) -> Result<Vec<WithSeq<T>>, StoreError>
     where
         WithSeq<T>: super::driver::Row,
     {
@@ -1228,6 +1335,7 @@ impl WriteTx {
         let revisions = self.diff_revisions(changes).await?;
         let findings = self.diff_findings(changes).await?;
         let states = self.diff_states(changes).await?;
+        let listings = self.diff_listings(changes, &states, &findings).await?;
         // Last of all what the whole tenant waits for: the head of the ledger.
         let commit = self.take_commit(&changes.entries, now).await?;
         let seq = commit.seq;
@@ -1236,6 +1344,7 @@ impl WriteTx {
         self.write_epochs(epochs, seq, changes.rules).await?;
         self.write_revisions(revisions, seq, changes.rules).await?;
         self.write_findings(findings, seq, changes.rules).await?;
+        self.write_listings(listings, seq).await?;
         self.write_quarantine(changes, seq).await?;
         Ok(Some(commit))
     }

@@ -1,129 +1,29 @@
 //! Records: look-ups by natural key, and lists.
 
-use async_graphql::{Context, InputObject, Object};
+use async_graphql::{Context, Object};
 
 use crate::auth::Scope;
 use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
-use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
+use crate::graphql::connection::{Connection, PageArgs};
 use crate::graphql::context::view;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
+use crate::graphql::record_list::records;
 use crate::graphql::types::cluster_pack::ClusterPack;
-use crate::graphql::types::enums::OperationStatus;
 use crate::graphql::types::operation_result::PackOperationResult;
 use crate::graphql::types::pack_execution::PackExecution;
 use crate::graphql::types::pack_history::PackHistoryEntry;
 use crate::graphql::types::pack_receipt::PackReceipt;
 use crate::graphql::types::record::{Record, Recorded};
+use crate::graphql::types::record_filter::{
+    ClusterPackFilter, OperationResultFilter, PackExecutionFilter, PackReceiptFilter, RecordOrder,
+};
 use crate::service::query::RecordsAsked;
-use crate::storage::{Page, RecordFilter, RecordPlace, StoredRecord};
+use crate::storage::{RecordFilter, RecordList};
 
 /// The namespace of receipts on every tenant cluster.
 const RECEIPT_NAMESPACE: &str = "ont-system";
-
-/// What narrows a list of packs.
-#[derive(Debug, Clone, Default, InputObject)]
-struct ClusterPackFilter {
-    /// Only of this source.
-    source: Option<String>,
-    /// Only in this namespace.
-    namespace: Option<String>,
-    /// Only with this name.
-    pack: Option<String>,
-    /// Only those that still exist, or only those that do not.
-    live: Option<bool>,
-}
-
-/// What narrows a list of executions.
-#[derive(Debug, Clone, Default, InputObject)]
-struct PackExecutionFilter {
-    /// Only of this source.
-    source: Option<String>,
-    /// Only in this namespace.
-    namespace: Option<String>,
-    /// Only those that deploy to this cluster.
-    cluster: Option<String>,
-    /// Only those of the pack with this name.
-    pack: Option<String>,
-    /// Only those that still exist, or only those that do not.
-    live: Option<bool>,
-}
-
-/// What narrows a list of results.
-#[derive(Debug, Clone, Default, InputObject)]
-struct OperationResultFilter {
-    /// Only of this source.
-    source: Option<String>,
-    /// Only in this namespace.
-    namespace: Option<String>,
-    /// Only those that ran against this cluster.
-    cluster: Option<String>,
-    /// Only those that name the pack of this name. Early failures name none.
-    pack: Option<String>,
-    /// Only those that ended so. For words that the contract does not have, use `statusRaw`.
-    status: Option<OperationStatus>,
-    /// Only those with this word as their status.
-    status_raw: Option<String>,
-    /// Only those that still exist, or only those that do not.
-    live: Option<bool>,
-}
-
-/// What narrows a list of receipts.
-#[derive(Debug, Clone, Default, InputObject)]
-struct PackReceiptFilter {
-    /// Only of this source.
-    source: Option<String>,
-    /// Only in this namespace.
-    namespace: Option<String>,
-    /// Only those of this cluster.
-    cluster: Option<String>,
-    /// Only those for the pack with this name.
-    pack: Option<String>,
-    /// Only those that still exist, or only those that do not.
-    live: Option<bool>,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the same form for every filter")]
-impl ClusterPackFilter {
-    fn asked(self) -> Result<RecordsAsked, ApiError> {
-        let Self { source, namespace, pack, live } = self;
-        Ok(RecordsAsked { source, filter: RecordFilter { pack, live, namespace, ..RecordFilter::default() } })
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the same form for every filter")]
-impl PackExecutionFilter {
-    fn asked(self) -> Result<RecordsAsked, ApiError> {
-        let Self { source, namespace, cluster, pack, live } = self;
-        Ok(RecordsAsked { source, filter: RecordFilter { cluster, pack, live, namespace, ..RecordFilter::default() } })
-    }
-}
-
-impl OperationResultFilter {
-    fn asked(self) -> Result<RecordsAsked, ApiError> {
-        let Self { source, namespace, cluster, pack, status, status_raw, live } = self;
-        let word = match status.map(OperationStatus::word) {
-            None => None,
-            Some(Some(word)) => Some(word.to_owned()),
-            Some(None) => return Err(ApiError::bad_input("Filter unknown words by statusRaw.")),
-        };
-        if word.is_some() && status_raw.is_some() {
-            return Err(ApiError::bad_input("Filter by status or by statusRaw, not by both."));
-        }
-        let status = word.or(status_raw);
-        let filter = RecordFilter { cluster, pack, status, live, namespace, ..RecordFilter::default() };
-        Ok(RecordsAsked { source, filter })
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the same form for every filter")]
-impl PackReceiptFilter {
-    fn asked(self) -> Result<RecordsAsked, ApiError> {
-        let Self { source, namespace, cluster, pack, live } = self;
-        Ok(RecordsAsked { source, filter: RecordFilter { cluster, pack, live, namespace, ..RecordFilter::default() } })
-    }
-}
 
 #[derive(Default)]
 pub struct RecordQuery;
@@ -228,64 +128,89 @@ impl RecordQuery {
         Ok(find(ctx, source, key, uid).await?.map(Record::of))
     }
 
-    /// Packs, newest birth first.
+    /// Packs, the newest first unless ordered otherwise.
     #[graphql(guard = "Needs(Scope::Viewer)")]
+    #[expect(clippy::too_many_arguments, reason = "four of them are those of every list")]
     async fn cluster_packs(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What narrows the list.")] filter: Option<ClusterPackFilter>,
+        #[graphql(desc = "What orders it; by creation, the newest first, unless said otherwise.")] order_by: Option<
+            RecordOrder,
+        >,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
         #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<ClusterPack>, ApiError> {
-        let asked = filter.unwrap_or_default().asked()?;
-        list(ctx, kind::PACK, asked, PageArgs::new(first, after, last, before), ClusterPack).await
+        let asked = filter.unwrap_or_default().asked(order_by)?;
+        records(ctx, "clusterPacks", kind::PACK, asked, PageArgs::new(first, after, last, before), ClusterPack).await
     }
 
-    /// Executions, newest birth first.
+    /// Executions, the newest first unless ordered otherwise.
     #[graphql(guard = "Needs(Scope::Viewer)")]
+    #[expect(clippy::too_many_arguments, reason = "four of them are those of every list")]
     async fn pack_executions(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What narrows the list.")] filter: Option<PackExecutionFilter>,
+        #[graphql(desc = "What orders it; by creation, the newest first, unless said otherwise.")] order_by: Option<
+            RecordOrder,
+        >,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
         #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<PackExecution>, ApiError> {
-        let asked = filter.unwrap_or_default().asked()?;
-        list(ctx, kind::EXECUTION, asked, PageArgs::new(first, after, last, before), PackExecution).await
+        let asked = filter.unwrap_or_default().asked(order_by)?;
+        records(ctx, "packExecutions", kind::EXECUTION, asked, PageArgs::new(first, after, last, before), PackExecution)
+            .await
     }
 
-    /// Results, newest birth first.
+    /// Results, the newest first unless ordered otherwise.
     #[graphql(guard = "Needs(Scope::Viewer)")]
+    #[expect(clippy::too_many_arguments, reason = "four of them are those of every list")]
     async fn operation_results(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What narrows the list.")] filter: Option<OperationResultFilter>,
+        #[graphql(desc = "What orders it; by creation, the newest first, unless said otherwise.")] order_by: Option<
+            RecordOrder,
+        >,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
         #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<PackOperationResult>, ApiError> {
-        let asked = filter.unwrap_or_default().asked()?;
-        list(ctx, kind::RESULT, asked, PageArgs::new(first, after, last, before), PackOperationResult).await
+        let asked = filter.unwrap_or_default().asked(order_by)?;
+        records(
+            ctx,
+            "operationResults",
+            kind::RESULT,
+            asked,
+            PageArgs::new(first, after, last, before),
+            PackOperationResult,
+        )
+        .await
     }
 
-    /// Receipts, newest birth first.
+    /// Receipts, the newest first unless ordered otherwise.
     #[graphql(guard = "Needs(Scope::Viewer)")]
+    #[expect(clippy::too_many_arguments, reason = "four of them are those of every list")]
     async fn pack_receipts(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What narrows the list.")] filter: Option<PackReceiptFilter>,
+        #[graphql(desc = "What orders it; by creation, the newest first, unless said otherwise.")] order_by: Option<
+            RecordOrder,
+        >,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
         #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<PackReceipt>, ApiError> {
-        let asked = filter.unwrap_or_default().asked()?;
-        list(ctx, kind::RECEIPT, asked, PageArgs::new(first, after, last, before), PackReceipt).await
+        let asked = filter.unwrap_or_default().asked(order_by)?;
+        records(ctx, "packReceipts", kind::RECEIPT, asked, PageArgs::new(first, after, last, before), PackReceipt).await
     }
 
     /// All results of a base pack on a cluster, newest birth first, across the versions of the pack and
@@ -302,17 +227,10 @@ impl RecordQuery {
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<PackHistoryEntry>, ApiError> {
-        let view = view(ctx).await?;
-        let listed = List::new(&view, "packHistory", &(&base_pack, &cluster));
-        let page: Page<RecordPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
-        let rows = view.scope().pack_history(&base_pack, &cluster, &page).await?;
-        let node = |record| PackHistoryEntry(Recorded::new(&view, record));
-        let scope = view.scope().clone();
-        let total = Total::count(move || {
-            let (scope, base_pack, cluster) = (scope.clone(), base_pack.clone(), cluster.clone());
-            async move { Ok(scope.count_pack_history(&base_pack, &cluster).await?) }
-        });
-        Ok(Connection::new(&listed, &page, rows, total, place, node))
+        let filter = RecordFilter { base_pack: Some(base_pack), cluster: Some(cluster), ..RecordFilter::default() };
+        let asked = RecordsAsked { source: None, list: RecordList { filter, ..RecordList::default() } };
+        let page = PageArgs::new(first, after, last, before);
+        records(ctx, "packHistory", kind::RESULT, asked, page, PackHistoryEntry).await
     }
 }
 
@@ -325,28 +243,4 @@ async fn find(
     let view = view(ctx).await?;
     let found = view.scope().find_record(source.as_deref(), key, uid).await?;
     Ok(found.map(|record| Recorded::new(&view, record)))
-}
-
-fn place(record: &StoredRecord) -> RecordPlace {
-    (record.born_at, record.key_hash)
-}
-
-async fn list<N: Listed>(
-    ctx: &Context<'_>,
-    kind: &'static str,
-    asked: RecordsAsked,
-    page: PageArgs,
-    node: impl Fn(Recorded) -> N,
-) -> Result<Connection<N>, ApiError> {
-    let view = view(ctx).await?;
-    let RecordFilter { source: _, cluster, pack, status, live, namespace } = &asked.filter;
-    let listed = List::new(&view, kind, &(&asked.source, cluster, pack, status, live, namespace));
-    let page: Page<RecordPlace> = page.page(&listed)?;
-    let rows = view.scope().list_records(kind, &asked, &page).await?;
-    let scope = view.scope().clone();
-    let total = Total::count(move || {
-        let (scope, asked) = (scope.clone(), asked.clone());
-        async move { Ok(scope.count_records(kind, &asked).await?) }
-    });
-    Ok(Connection::new(&listed, &page, rows, total, place, |record| node(Recorded::new(&view, record))))
 }

@@ -12,6 +12,7 @@ pub mod pack_history;
 pub mod pack_receipt;
 pub mod quarantine;
 pub mod record;
+pub mod record_filter;
 pub mod reference;
 pub mod sequence;
 pub mod source;

@@ -247,6 +247,11 @@ macro_rules! record_object {
                 $crate::graphql::scalar::DateTime(self.0.record.first_at)
             }
 
+            /// When the object last changed or was closed.
+            pub(crate) async fn updated_at(&self) -> $crate::graphql::scalar::DateTime {
+                $crate::graphql::scalar::DateTime(self.0.record.changed_at)
+            }
+
             /// When the object was last seen in any way. A live value, outside of the ledger.
             pub(crate) async fn last_seen_at(&self) -> $crate::graphql::scalar::DateTime {
                 $crate::graphql::scalar::DateTime(self.0.record.last_seen_at)
@@ -357,6 +362,7 @@ record_object! {
         ty = "DateTime",
         desc = "From when the object is known: the earliest effective time of its observations."
     ),
+    field(name = "updated_at", ty = "DateTime", desc = "When the object last changed or was closed."),
     field(
         name = "last_seen_at",
         ty = "DateTime",

@@ -101,6 +101,29 @@ pub struct WriterTask {
     clock: SharedClock,
     limits: WriterLimits,
     jobs: mpsc::Receiver<Job>,
+    growth: Growth,
+}
+
+/// When the planner is told how much there is: as it grows, and no more once a database has had the
+/// time to see for itself.
+struct Growth {
+    written: usize,
+    next: usize,
+}
+
+impl Growth {
+    const FIRST: usize = 200;
+    const LAST: usize = 100_000;
+
+    /// Notes items; true if it is time.
+    fn add(&mut self, items: usize) -> bool {
+        self.written += items;
+        let is_due = self.written >= self.next && self.next <= Self::LAST;
+        while self.next <= self.written {
+            self.next *= 4;
+        }
+        is_due
+    }
 }
 
 impl Writer {
@@ -108,7 +131,7 @@ impl Writer {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, limits: WriterLimits) -> (Self, WriterTask) {
         let (sender, jobs) = mpsc::channel(limits.queue);
-        (Self { sender }, WriterTask { store, clock, limits, jobs })
+        (Self { sender }, WriterTask { store, clock, limits, jobs, growth: Growth { written: 0, next: Growth::FIRST } })
     }
 
     /// Writes items; when this returns, what it acknowledges is on disk.
@@ -187,7 +210,16 @@ impl WriterTask {
             };
             let Some(first) = next else { return };
             let jobs = self.gather(first).await;
+            let items = jobs.iter().map(weight).sum();
             self.write(jobs).await;
+            if self.growth.add(items) {
+                let store = self.store.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = store.analyze().await {
+                        tracing::warn!(%error, "the planner could not be told how much there is");
+                    }
+                });
+            }
         }
     }
 
@@ -314,5 +346,21 @@ fn weight(job: &Job) -> usize {
         Work::Items(items, _) => items.len().max(1),
         Work::Replay(items, _) => items.len().max(1),
         Work::Snapshot(..) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_planner_is_told_at_each_fourfold_growth_and_at_last_no_more() {
+        let mut growth = Growth { written: 0, next: Growth::FIRST };
+        let due: Vec<usize> = (1..=1_000_000).filter(|_| growth.add(1)).collect();
+        assert_eq!(due, [200, 800, 3_200, 12_800, 51_200]);
+        let mut growth = Growth { written: 0, next: Growth::FIRST };
+        assert!(!growth.add(199));
+        assert!(growth.add(5_000), "in one leap");
+        assert!(!growth.add(1));
     }
 }

@@ -3,7 +3,6 @@
 mod body;
 mod chain;
 mod finding;
-mod pack;
 mod quarantine;
 mod record;
 mod reference;
@@ -46,6 +45,16 @@ impl Scope {
         let as_of = store.as_of_now(&tenant).await?;
         let sources = as_of.list_sources().await?.into();
         Ok(Self { as_of, tenant, sources })
+    }
+
+    /// The tenant as of one of its commits; `None` if there is no such commit.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn at(store: &Store, tenant: Arc<str>, seq: i64) -> Result<Option<Self>, QueryError> {
+        let Some(as_of) = store.as_of(&tenant, seq).await? else { return Ok(None) };
+        let sources = as_of.list_sources().await?.into();
+        Ok(Some(Self { as_of, tenant, sources }))
     }
 
     /// The tenant's name.

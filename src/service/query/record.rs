@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::identity::NaturalKey;
-use crate::storage::{Page, RecordFilter, RecordPlace, Rows, StoredRecord, StoredVersion};
+use crate::storage::{Page, RecordList, RecordPlace, Rows, StoredRecord, StoredVersion};
 
 use super::{Body, QueryError, Scope};
 
@@ -33,8 +33,8 @@ pub struct Identity {
 pub struct RecordsAsked {
     /// The source's name; `None` for all.
     pub source: Option<String>,
-    /// The rest of the filter; its source is not looked at.
-    pub filter: RecordFilter,
+    /// What narrows and orders it otherwise; the source in its filter is not looked at.
+    pub list: RecordList,
 }
 
 impl Scope {
@@ -85,7 +85,7 @@ impl Scope {
         Ok(self.as_of.records_by_uid(uids).await?)
     }
 
-    /// The records of a kind, newest birth first.
+    /// The records of a kind with their places.
     ///
     /// # Errors
     /// If the store fails.
@@ -94,8 +94,8 @@ impl Scope {
         kind: &str,
         asked: &RecordsAsked,
         page: &Page<RecordPlace>,
-    ) -> Result<Rows<StoredRecord>, QueryError> {
-        Ok(self.as_of.list_records(kind, &self.record_filter(asked), page).await?)
+    ) -> Result<Rows<(RecordPlace, StoredRecord)>, QueryError> {
+        Ok(self.as_of.list_records(kind, &self.record_list(asked), page).await?)
     }
 
     /// How many records [`Self::list_records`] has.
@@ -103,11 +103,13 @@ impl Scope {
     /// # Errors
     /// If the store fails.
     pub async fn count_records(&self, kind: &str, asked: &RecordsAsked) -> Result<i64, QueryError> {
-        Ok(self.as_of.count_records(kind, &self.record_filter(asked)).await?)
+        Ok(self.as_of.count_records(kind, &self.record_list(asked).filter).await?)
     }
 
-    fn record_filter(&self, asked: &RecordsAsked) -> RecordFilter {
-        RecordFilter { source: self.filter_source(asked.source.as_deref()), ..asked.filter.clone() }
+    fn record_list(&self, asked: &RecordsAsked) -> RecordList {
+        let mut list = asked.list.clone();
+        list.filter.source = self.filter_source(asked.source.as_deref());
+        list
     }
 
     /// Pages of the versions of objects, oldest first, in their order.

@@ -31,7 +31,7 @@ async fn what_is_written_meanwhile_does_not_show() {
             let rows = scope.list_records(kind::PACK, &asked, &Page::first(10)).await.unwrap().rows;
             let count = scope.count_records(kind::PACK, &asked).await.unwrap();
             assert_eq!(usize::try_from(count).unwrap(), rows.len());
-            let mut told: Vec<(String, i64)> = rows.into_iter().map(|r| (r.key.name, r.versions)).collect();
+            let mut told: Vec<(String, i64)> = rows.into_iter().map(|(_, r)| (r.key.name, r.versions)).collect();
             told.sort();
             told
         };

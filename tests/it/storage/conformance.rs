@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use packtrail::domain::RULES;
 use packtrail::domain::digest::Digest;
 use packtrail::domain::facts::{Facts, Owner};
 use packtrail::domain::history::{Content, End};
@@ -65,13 +66,19 @@ const CASES: &[Case] = &[
     case!("the quarantine keeps an item once", quarantine, ["WriteTx::quarantined", "WriteTx::quarantine_size"]),
     case!("the ledger has no gaps and no way back", ledger, ["WriteTx::apply", "Store::head"]),
     case!("derived rows hold from commit to commit", derived, ["WriteTx::compare", "WriteTx::groups", "Store::dump"]),
+    case!(
+        "what newer rules need of contents is read and written",
+        contents,
+        ["WriteTx::contents", "WriteTx::set_facts"]
+    ),
+    case!("a tenant keeps the rules that it follows", rules, ["Store::tenants_behind", "Store::set_rules"]),
     case!("an answer is repeated until it is forgotten", answers, ["Store::keep_answer", "Store::find_answer"]),
     case!("what is not committed was never there", rollback, ["Store::write"]),
     case!("tenants know nothing of each other", tenants, ["Store::write"]),
     case!(
         "a closed store says that it is away",
         lifecycle,
-        ["Store::open", "Store::open_with", "Store::ping", "Store::close"]
+        ["Store::open", "Store::open_with", "Store::ping", "Store::analyze", "Store::close"]
     ),
 ];
 
@@ -79,6 +86,7 @@ const CASES: &[Case] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     // One read of the store is one field of the API, where the tests ask for it in all its forms.
     ("src/storage/read.rs", "tests/it/graphql"),
+    ("src/storage/list.rs", "tests/it/graphql"),
 ];
 
 #[tokio::test]
@@ -564,6 +572,14 @@ fn state_row(object_id: i64, node_id: i64, key: &NaturalKey, content_id: i64, ob
         cluster: String::new(),
         pack: String::new(),
         status: String::new(),
+        changed_at: 5,
+        base_pack: String::new(),
+        capability: String::new(),
+        failure_category: String::new(),
+        failed_step: String::new(),
+        targets: String::new(),
+        drift: String::new(),
+        verified: String::new(),
     }
 }
 
@@ -765,6 +781,7 @@ fn derive(state: &StateRow, sequence: i64) -> Changes {
             unit_id: sequence,
             code: "F".to_owned(),
             subject: "x".to_owned(),
+            object_id: Some(state.object_id),
             severity: "ERROR".to_owned(),
             detail: "{}".to_owned(),
             id: 1,
@@ -787,6 +804,28 @@ fn derive_deleted(state: &StateRow, sequence: i64) -> Changes {
     changes.revisions[0].live = 0;
     changes.findings.clear();
     changes
+}
+
+async fn contents(on: On) {
+    let mut tx = on.write().await;
+    let state = stated(&mut tx, &key("a")).await;
+    assert!(tx.contents(&[]).await.unwrap().is_empty());
+    let found = tx.contents(&[state.node_id]).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].id, found[0].kind.as_str()), (state.content_id, key("a").kind.as_str()));
+    assert!(!found[0].body.is_empty());
+    tx.set_facts(&[(state.content_id, "{\"created\":7}".to_owned())]).await.unwrap();
+    assert_eq!(tx.contents(&[state.node_id]).await.unwrap()[0].facts, "{\"created\":7}");
+    tx.commit().await.unwrap();
+}
+
+async fn rules(on: On) {
+    on.write().await.commit().await.unwrap();
+    let is_behind = async |rules| on.store.tenants_behind(rules).await.unwrap().contains(&on.tenant);
+    assert!(!is_behind(RULES).await, "a new tenant follows the rules of the program that made it");
+    assert!(is_behind(RULES + 1).await);
+    on.store.set_rules(&on.tenant, RULES + 1).await.unwrap();
+    assert!(!is_behind(RULES + 1).await);
 }
 
 async fn derived(on: On) {
@@ -953,6 +992,7 @@ async fn tenants(on: On) {
 async fn lifecycle(on: On) {
     let store = Store::open(&on.url, false).await.unwrap();
     store.ping().await.unwrap();
+    store.analyze().await.unwrap();
     store.close().await;
     let error = store.ping().await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
