@@ -3,22 +3,26 @@
 //! First the histories of the touched natural keys, and of what their executions own. Then every rule
 //! that read one of the changed keys, or whose collection has one as a member, runs again. What a rule
 //! asks for and is not loaded is fetched in bulk, and the rule runs again with it.
+//!
+//! Collections are long, and most changes of their members are small: [`advance`] derives the end of a
+//! sequence alone where that suffices.
+
+mod advance;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::json;
-
 use crate::domain::digest::Digest;
+use crate::domain::face::{looks_same, looks_same_but_for_status};
 use crate::domain::facts::{Detail, Owner};
 use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
-use crate::domain::sequence::{self, Epoch, RowRef, Sequence};
+use crate::domain::sequence::{self, Row, Sequence, Summary};
 use crate::domain::world::{Object, Reader, World, pack_name};
 use crate::storage::{
-    Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, RevisionRow, StateRow, StoreError, StoredObject,
-    StoredObserved, WriteTx, end_name, hash63,
+    Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, Patch, RevisionRow, StateRow, StoreError,
+    StoredObject, StoredObserved, WriteTx, end_name, hash63,
 };
 
 /// The version of the rules. Raise it with every change of what they derive, and rebuild.
@@ -57,7 +61,14 @@ pub struct ChangedObject {
 /// # Errors
 /// If the database fails.
 pub async fn derive(tx: &mut WriteTx, touched: Touched, all: bool) -> Result<Derived, StoreError> {
-    let mut derivation = Derivation { tx, world: World::default(), old: HashMap::new(), edges: BTreeSet::new(), all };
+    let mut derivation = Derivation {
+        tx,
+        world: World::default(),
+        old: HashMap::new(),
+        edges: BTreeSet::new(),
+        patch: Patch::default(),
+        all,
+    };
     let (histories, changed) = derivation.histories(touched).await?;
     let dirty: BTreeSet<NaturalKey> = if all { histories.keys().cloned().collect() } else { changed };
     let lifetimes_only = derivation.put_changed(&histories);
@@ -73,8 +84,28 @@ struct Derivation<'t> {
     world: World,
     old: HashMap<NaturalKey, Vec<StoredObject>>,
     edges: BTreeSet<(NaturalKey, EdgeKind, NaturalKey)>,
+    /// What changes of the sequences that were advanced.
+    patch: Patch,
     /// Every touched object's rows are derived, not only those of objects that changed.
     all: bool,
+}
+
+/// What is to run again, and why.
+#[derive(Default)]
+struct Units {
+    records: BTreeSet<NaturalKey>,
+    collections: BTreeMap<NaturalKey, Causes>,
+    /// A pack changed in what its readers see.
+    has_new_packs: bool,
+}
+
+/// Why a collection is to run again.
+#[derive(Default)]
+struct Causes {
+    /// Members that changed, or that read what changed.
+    members: BTreeSet<NaturalKey>,
+    /// Changed keys that its rule read by name.
+    reads: BTreeSet<NaturalKey>,
 }
 
 /// What one unit derived.
@@ -263,42 +294,85 @@ impl Derivation<'_> {
         same_life
     }
 
-    /// The changed keys themselves, the collections they ever joined, and what read them.
+    /// The changed keys themselves, the collections they ever joined, and what read them, if there is
+    /// anything new to read.
     async fn dirty_units(
         &mut self,
         dirty: &BTreeSet<NaturalKey>,
         same_life: &BTreeSet<NaturalKey>,
-    ) -> Result<BTreeSet<NaturalKey>, StoreError> {
-        let mut units = dirty.clone();
+    ) -> Result<Units, StoreError> {
+        let mut units = Units { records: dirty.clone(), ..Units::default() };
         let by_node: HashMap<i64, &NaturalKey> =
             dirty.iter().filter_map(|key| Some((self.tx.node(key)?, key))).collect();
         let nodes: Vec<i64> = by_node.keys().copied().collect();
-        units.extend(self.tx.collections(&nodes).await?.into_values().flatten().map(|(_, key)| key));
+        for (node, collections) in self.tx.collections(&nodes).await? {
+            for (_, collection) in collections {
+                units.collections.entry(collection).or_default().members.insert(by_node[&node].clone());
+            }
+        }
+        let seen: BTreeSet<&NaturalKey> = dirty.iter().filter(|key| self.all || self.is_seen(key)).collect();
+        units.has_new_packs = seen.iter().any(|key| key.kind == kind::PACK);
+        let nodes: Vec<i64> = seen.iter().filter_map(|key| self.tx.node(key)).collect();
         for (node, readers) in self.tx.dependents(&nodes, EdgeKind::Reads).await? {
-            let is_same_life = same_life.contains(by_node[&node]);
-            units.extend(readers.into_iter().map(|(_, key)| key).filter(|key| !(is_same_life && key.kind == SEQUENCE)));
+            let read = by_node[&node];
+            for (_, reader) in readers {
+                if reader.kind == SEQUENCE && same_life.contains(read) {
+                    continue;
+                }
+                if reader.is_collection() {
+                    units.collections.entry(reader).or_default().reads.insert(read.clone());
+                } else {
+                    units.records.insert(reader);
+                }
+            }
         }
         Ok(units)
     }
 
+    /// The objects that a touched key had.
+    fn before(&self, key: &NaturalKey) -> Vec<Object> {
+        self.old.get(key).into_iter().flatten().map(|stored| object(key, stored)).collect()
+    }
+
+    fn after(&self, key: &NaturalKey) -> &[Object] {
+        self.world.group(key).unwrap_or_default()
+    }
+
+    /// Whether a touched key changed in anything that its readers can see.
+    fn is_seen(&self, key: &NaturalKey) -> bool {
+        !looks_same(&self.before(key), self.after(key))
+    }
+
     /// Runs the units: records first, since they tell which collections they join.
-    async fn run(&mut self, units: BTreeSet<NaturalKey>) -> Result<BTreeMap<NaturalKey, Output>, StoreError> {
-        let (mut collections, records): (BTreeSet<NaturalKey>, BTreeSet<NaturalKey>) =
-            units.into_iter().partition(NaturalKey::is_collection);
+    async fn run(&mut self, units: Units) -> Result<BTreeMap<NaturalKey, Output>, StoreError> {
+        let Units { records, mut collections, has_new_packs } = units;
         let mut outputs = self.run_all(records).await?;
-        let joins: Vec<(NaturalKey, NaturalKey)> = outputs
-            .iter()
-            .flat_map(|(key, output)| output.joins.iter().map(move |join| (key.clone(), join.clone())))
-            .collect();
-        let missing: BTreeSet<NaturalKey> = joins.iter().map(|(_, join)| join.clone()).collect();
-        self.load(&missing).await?;
-        for (member, collection) in joins {
-            self.world.join(&collection, &member);
-            self.edges.insert((member, EdgeKind::MemberOf, collection.clone()));
-            collections.insert(collection);
+        for (member, output) in &outputs {
+            for collection in &output.joins {
+                self.edges.insert((member.clone(), EdgeKind::MemberOf, collection.clone()));
+                collections.entry(collection.clone()).or_default().members.insert(member.clone());
+            }
         }
-        outputs.extend(self.run_all(collections).await?);
+        if !self.all {
+            collections.retain(|key, causes| key.kind != FAMILY || has_new_packs || self.moves_family(causes));
+            for advanced in self.advance(&collections).await? {
+                collections.remove(&advanced);
+            }
+        }
+        self.load(&collections.keys().cloned().collect()).await?;
+        for (collection, causes) in &collections {
+            for member in &causes.members {
+                self.world.join(collection, member);
+            }
+        }
+        outputs.extend(self.run_all(collections.into_keys().collect()).await?);
         Ok(outputs)
+    }
+
+    /// Whether an execution changed in more than its status, of which its family asks nothing.
+    fn moves_family(&self, causes: &Causes) -> bool {
+        !causes.reads.is_empty()
+            || causes.members.iter().any(|key| !looks_same_but_for_status(&self.before(key), self.after(key)))
     }
 
     async fn run_all(&mut self, mut pending: BTreeSet<NaturalKey>) -> Result<BTreeMap<NaturalKey, Output>, StoreError> {
@@ -337,7 +411,9 @@ impl Derivation<'_> {
         self.tx.ensure_nodes(&keys).await?;
         let node = |key: &NaturalKey| self.tx.node(key).ok_or_else(|| StoreError::Corrupt(format!("node {key}")));
 
-        let mut derived = Derived { changes: Changes { rules: RULES, ..Changes::default() }, changed: Vec::new() };
+        let patch = std::mem::take(&mut self.patch);
+        let changes = Changes { rules: RULES, patch, ..Changes::default() };
+        let mut derived = Derived { changes, changed: Vec::new() };
         for (src, kind, dst) in &edges {
             derived.changes.edges.push((node(src)?, *kind, node(dst)?));
         }
@@ -359,18 +435,23 @@ impl Derivation<'_> {
 
     fn collect_sequence(&self, unit: i64, sequence: &Sequence, changes: &mut Changes) {
         for epoch in &sequence.epochs {
-            changes.epochs.push(epoch_row(unit, epoch));
-            changes.revisions.extend(epoch.rows.iter().map(|row| RevisionRow {
-                sequence_id: unit,
-                epoch_uid: epoch.uid.clone(),
-                revision: row.revision,
-                first_at: row.first_at,
-                key_hash: hash63(&[self.tx.source_name().as_bytes(), row.ident.as_bytes()]),
-                object_id: row.object,
-                version_n: position(row.version),
-                live: i64::from(row.live),
-                superseded: i64::from(row.superseded),
-            }));
+            changes.epochs.push(epoch_row(unit, &epoch.summary));
+            let rows = epoch.rows.iter().map(|row| self.revision_row(unit, &epoch.summary.uid, row));
+            changes.revisions.extend(rows);
+        }
+    }
+
+    fn revision_row(&self, sequence_id: i64, epoch: &str, row: &Row) -> RevisionRow {
+        RevisionRow {
+            sequence_id,
+            epoch_uid: epoch.to_owned(),
+            revision: row.revision,
+            first_at: row.first_at,
+            key_hash: hash63(&[self.tx.source_name().as_bytes(), row.ident.as_bytes()]),
+            object_id: row.object,
+            version_n: position(row.version),
+            live: i64::from(row.live),
+            superseded: i64::from(row.superseded),
         }
     }
 
@@ -533,10 +614,7 @@ fn finding_row(unit_id: i64, finding: &Finding) -> FindingRow {
     }
 }
 
-fn epoch_row(sequence_id: i64, epoch: &Epoch) -> EpochRow {
-    let object = |place: &RowRef| {
-        epoch.rows.iter().find(|row| row.revision == place.revision && row.ident == place.ident).map(|row| row.object)
-    };
+fn epoch_row(sequence_id: i64, epoch: &Summary) -> EpochRow {
     let status = serde_json::to_value(epoch.status).ok();
     EpochRow {
         sequence_id,
@@ -544,13 +622,11 @@ fn epoch_row(sequence_id: i64, epoch: &Epoch) -> EpochRow {
         position: epoch.rank,
         status: status.as_ref().and_then(|s| s.as_str()).unwrap_or_default().to_owned(),
         born_at: epoch.born_at,
-        revisions: position(epoch.rows.len()),
-        head_id: object(&epoch.head).unwrap_or_default(),
-        head_revision: epoch.head.revision,
-        active_id: epoch.active.as_ref().and_then(object),
-        active_revision: epoch.active.as_ref().map(|active| active.revision),
-        detail: json!({"gaps": epoch.gaps, "forks": epoch.forks, "broken": epoch.broken,
-            "head": epoch.head, "active": epoch.active})
-        .to_string(),
+        revisions: epoch.rows,
+        head_id: epoch.head_id,
+        head_revision: epoch.detail.head.revision,
+        active_id: epoch.active_id,
+        active_revision: epoch.detail.active.as_ref().map(|active| active.revision),
+        detail: serde_json::to_string(&epoch.detail).unwrap_or_default(),
     }
 }

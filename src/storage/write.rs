@@ -9,7 +9,8 @@ use sqlx::FromRow;
 use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
 use super::sql::{self, Statement};
-use super::{Store, TenantName, hash63};
+use super::tail::Patch;
+use super::{Store, TenantName, Work, hash63};
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
 use crate::domain::history::{Content, End, History, Observation, Observed, Version};
@@ -32,8 +33,8 @@ pub enum EdgeKind {
 
 /// A writing transaction. It holds the lock of the tenant's one writer.
 pub struct WriteTx {
-    tx: Tx,
-    tenant: i64,
+    pub(super) tx: Tx,
+    pub(super) tenant: i64,
     source: i64,
     source_name: String,
     next_id: i64,
@@ -344,6 +345,8 @@ pub struct Changes {
     pub units: Vec<i64>,
     /// All their findings.
     pub findings: Vec<FindingRow>,
+    /// What is known to change of sequences that were not derived whole.
+    pub patch: Patch,
     /// Edges that may be new.
     pub edges: Vec<(i64, EdgeKind, i64)>,
     /// Items for the quarantine.
@@ -440,11 +443,14 @@ struct VersionRow {
     facts: String,
 }
 
-#[derive(FromRow)]
-struct WithSeq<T> {
+/// A derived row that holds now.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct WithSeq<T> {
+    /// The row.
     #[sqlx(flatten)]
-    row: T,
-    from_seq: i64,
+    pub row: T,
+    /// The commit that wrote it.
+    pub from_seq: i64,
 }
 
 #[derive(Serialize)]
@@ -532,6 +538,12 @@ impl WriteTx {
     #[must_use]
     pub fn source_name(&self) -> &str {
         &self.source_name
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.tx.work
     }
 
     async fn take_ids(&mut self, count: i64) -> Result<(), StoreError> {
@@ -1179,7 +1191,11 @@ impl WriteTx {
         Ok(difference)
     }
 
-    async fn open_rows<T>(&mut self, statement: &'static Statement, ids: &[i64]) -> Result<Vec<WithSeq<T>>, StoreError>
+    pub(super) async fn open_rows<T>(
+        &mut self,
+        statement: &'static Statement,
+        ids: &[i64],
+    ) -> Result<Vec<WithSeq<T>>, StoreError>
     where
         WithSeq<T>: super::driver::Row,
     {
@@ -1196,7 +1212,10 @@ impl WriteTx {
 
     async fn diff_epochs(&mut self, changes: &Changes) -> Result<(Vec<WithSeq<EpochRow>>, Vec<EpochRow>), StoreError> {
         let open = self.open_rows(&sql::EPOCHS_OPEN, &changes.sequences).await?;
-        Ok(diff(open, &changes.epochs))
+        let (mut old, mut new) = diff(open, &changes.epochs);
+        old.extend_from_slice(&changes.patch.old_epochs);
+        new.extend_from_slice(&changes.patch.new_epochs);
+        Ok((old, new))
     }
 
     async fn diff_revisions(
@@ -1204,7 +1223,10 @@ impl WriteTx {
         changes: &Changes,
     ) -> Result<(Vec<WithSeq<RevisionRow>>, Vec<RevisionRow>), StoreError> {
         let open = self.open_rows(&sql::REVISIONS_OPEN, &changes.sequences).await?;
-        Ok(diff(open, &changes.revisions))
+        let (mut old, mut new) = diff(open, &changes.revisions);
+        old.extend_from_slice(&changes.patch.old_revisions);
+        new.extend_from_slice(&changes.patch.new_revisions);
+        Ok((old, new))
     }
 
     async fn diff_findings(
@@ -1212,7 +1234,10 @@ impl WriteTx {
         changes: &Changes,
     ) -> Result<(Vec<WithSeq<FindingRow>>, Vec<FindingRow>), StoreError> {
         let open = self.open_rows(&sql::FINDINGS_OPEN, &changes.units).await?;
-        Ok(diff(open, &changes.findings))
+        let (mut old, mut new) = diff(open, &changes.findings);
+        old.extend_from_slice(&changes.patch.old_findings);
+        new.extend_from_slice(&changes.patch.new_findings);
+        Ok((old, new))
     }
 
     /// Writes the changes as one commit of the ledger. Without entries nothing is written but edges.
