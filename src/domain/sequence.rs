@@ -397,12 +397,9 @@ impl<'a, 'r> Chain<'a, 'r> {
     }
 }
 
-/// The code of the finding on two or more active results.
-pub const TWO_ACTIVES: &str = "TWO_ACTIVES";
-
 fn two_actives(key: &NaturalKey, active: &[RowRef]) -> Option<Finding> {
     (active.len() > 1)
-        .then(|| Finding::new(TWO_ACTIVES, Severity::Warning, Subject::Sequence(key.clone())).with("results", active))
+        .then(|| Finding::new("TWO_ACTIVES", Severity::Warning, Subject::Sequence(key.clone())).with("results", active))
 }
 
 fn orphan(reader: &Reader, object: &Object) -> Option<Finding> {
@@ -413,7 +410,7 @@ fn orphan(reader: &Reader, object: &Object) -> Option<Finding> {
 fn is_orphan(reader: &Reader, object: &Object) -> bool {
     if let Some(owner) = object.history.owner() {
         let key = NaturalKey::new(kind::EXECUTION, &object.key.namespace, &owner.name);
-        return !reader.group(&key).iter().any(|e| e.uid.as_deref() == Some(owner.uid.as_str()));
+        return !reader.was_seen(&key, &owner.uid);
     }
     let (name, is_named) = object.sequence_name();
     let namespaces = lookup_namespaces(object);

@@ -212,16 +212,27 @@ impl Derivation<'_> {
                 owners.insert(owner);
             }
         }
-        let missing: BTreeSet<NaturalKey> = owners.into_iter().filter(|key| self.world.group(key).is_none()).collect();
-        self.load(&missing).await
+        self.load_ends(&owners).await
     }
 
     fn owner_closed(&self, key: &NaturalKey, owner: &Owner) -> Option<i64> {
         if key.kind == kind::EXECUTION {
             return None;
         }
-        let group = self.world.group(&owner_key(key, owner))?;
-        group.iter().find(|object| object.uid.as_ref() == Some(&owner.uid))?.history.closed_at()
+        self.world.end(&owner_key(key, owner), &owner.uid)?.closed_at
+    }
+
+    /// Loads the ends of the objects of keys into the world, where their groups are not.
+    async fn load_ends(&mut self, keys: &BTreeSet<NaturalKey>) -> Result<(), StoreError> {
+        let missing: Vec<NaturalKey> = keys.iter().filter(|key| !self.world.has_ends(key)).cloned().collect();
+        self.tx.find_nodes(&missing).await?;
+        let nodes: Vec<i64> = missing.iter().filter_map(|key| self.tx.node(key)).collect();
+        let mut ends = self.tx.ends(&nodes).await?;
+        for key in missing {
+            let found = self.tx.node(&key).and_then(|node| ends.remove(&node)).unwrap_or_default();
+            self.world.put_ends(key, found);
+        }
+        Ok(())
     }
 
     async fn load_old(&mut self, keys: &[NaturalKey]) -> Result<(), StoreError> {
@@ -378,23 +389,25 @@ impl Derivation<'_> {
     async fn run_all(&mut self, mut pending: BTreeSet<NaturalKey>) -> Result<BTreeMap<NaturalKey, Output>, StoreError> {
         let mut outputs = BTreeMap::new();
         while !pending.is_empty() {
-            let mut missing = BTreeSet::new();
+            let (mut missing, mut missing_ends) = (BTreeSet::new(), BTreeSet::new());
             for unit in std::mem::take(&mut pending) {
                 let reader = Reader::new(&self.world);
                 let output = run_unit(&reader, &unit);
                 let members: BTreeSet<&NaturalKey> = self.world.members(&unit).iter().collect();
                 let reads = reader.finish();
-                if reads.missing.is_empty() {
+                if reads.is_complete() {
                     for key in reads.read.iter().filter(|key| **key != unit && !members.contains(key)) {
                         self.edges.insert((unit.clone(), EdgeKind::Reads, key.clone()));
                     }
                     outputs.insert(unit, output);
                 } else {
                     missing.extend(reads.missing);
+                    missing_ends.extend(reads.missing_ends);
                     pending.insert(unit);
                 }
             }
             self.load(&missing).await?;
+            self.load_ends(&missing_ends).await?;
         }
         Ok(outputs)
     }

@@ -215,6 +215,11 @@ catalogue! {
         JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
         WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} ORDER BY v.object_id, v.n";
 
+    /// The uids of the objects of nodes, and when they were closed: without their histories.
+    ENDS_OF_NODES = "SELECT s.node_id, o.uid, s.closed_at FROM state s \
+        JOIN object o ON o.tenant_id = s.tenant_id AND o.id = s.object_id \
+        WHERE s.tenant_id = $1 AND s.node_id IN {ints $2} AND s.to_seq = 9223372036854775807";
+
     /// What ever joined collections.
     MEMBERS = "SELECT e.dst, e.src, n.kind, n.cluster, n.namespace, n.name FROM edge e \
         JOIN node n ON n.tenant_id = e.tenant_id AND n.id = e.src \

@@ -1,4 +1,7 @@
-//! The ends of chains: the rows that a change near the head reads and writes, however long the chain is.
+//! Ends: of chains, the rows that a change near the head reads and writes, however long they are; of
+//! objects, when they were closed.
+
+use std::collections::HashMap;
 
 use sqlx::FromRow;
 
@@ -7,6 +10,7 @@ use super::error::StoreError;
 use super::sql;
 use super::write::{EpochRow, FindingRow, RevisionRow, WithSeq, WriteTx};
 use crate::domain::identity::NaturalKey;
+use crate::domain::world::Ended;
 
 /// Rows to end and rows to begin, where the writer knows both and nothing is to be compared.
 #[derive(Debug, Clone, Default)]
@@ -107,5 +111,28 @@ impl WriteTx {
         let args = [self.tenant.into(), json(&sequences), code.into()];
         let findings = self.tx.rows(&sql::FINDINGS_OF_CODE_OPEN, &args).await?;
         Ok(Tails { actives, revisions, findings })
+    }
+
+    /// The objects of nodes, and when they were closed: what is asked of owners, without their histories.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn ends(&mut self, nodes: &[i64]) -> Result<HashMap<i64, Vec<Ended>>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            node_id: i64,
+            uid: String,
+            closed_at: Option<i64>,
+        }
+        let mut ends: HashMap<i64, Vec<Ended>> = HashMap::new();
+        if nodes.is_empty() {
+            return Ok(ends);
+        }
+        let rows: Vec<Row> = self.tx.rows(&sql::ENDS_OF_NODES, &[self.tenant.into(), json(&nodes)]).await?;
+        for Row { node_id, uid, closed_at } in rows {
+            let uid = Some(uid).filter(|uid| !uid.is_empty());
+            ends.entry(node_id).or_default().push(Ended { uid, closed_at });
+        }
+        Ok(ends)
     }
 }

@@ -1,6 +1,7 @@
 //! The writing side: one transaction for one tenant and source.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -217,7 +218,7 @@ pub struct OldVersion {
 }
 
 /// An object's latest state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
 pub struct StateRow {
     /// The object.
     pub object_id: i64,
@@ -256,7 +257,7 @@ pub struct StateRow {
 }
 
 /// One epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
 pub struct EpochRow {
     /// The sequence's node.
     pub sequence_id: i64,
@@ -283,7 +284,7 @@ pub struct EpochRow {
 }
 
 /// One row of a chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
 pub struct RevisionRow {
     /// The sequence's node.
     pub sequence_id: i64,
@@ -306,7 +307,7 @@ pub struct RevisionRow {
 }
 
 /// One open finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
 pub struct FindingRow {
     /// The unit that derives it.
     pub unit_id: i64,
@@ -1207,12 +1208,12 @@ impl WriteTx {
 
     async fn diff_states(&mut self, changes: &Changes) -> Result<(Vec<WithSeq<StateRow>>, Vec<StateRow>), StoreError> {
         let open = self.open_rows(&sql::STATES_OPEN, &changes.objects).await?;
-        Ok(diff(open, &changes.states))
+        Ok(diff(&open, &changes.states))
     }
 
     async fn diff_epochs(&mut self, changes: &Changes) -> Result<(Vec<WithSeq<EpochRow>>, Vec<EpochRow>), StoreError> {
         let open = self.open_rows(&sql::EPOCHS_OPEN, &changes.sequences).await?;
-        let (mut old, mut new) = diff(open, &changes.epochs);
+        let (mut old, mut new) = diff(&open, &changes.epochs);
         old.extend_from_slice(&changes.patch.old_epochs);
         new.extend_from_slice(&changes.patch.new_epochs);
         Ok((old, new))
@@ -1223,7 +1224,7 @@ impl WriteTx {
         changes: &Changes,
     ) -> Result<(Vec<WithSeq<RevisionRow>>, Vec<RevisionRow>), StoreError> {
         let open = self.open_rows(&sql::REVISIONS_OPEN, &changes.sequences).await?;
-        let (mut old, mut new) = diff(open, &changes.revisions);
+        let (mut old, mut new) = diff(&open, &changes.revisions);
         old.extend_from_slice(&changes.patch.old_revisions);
         new.extend_from_slice(&changes.patch.new_revisions);
         Ok((old, new))
@@ -1234,7 +1235,7 @@ impl WriteTx {
         changes: &Changes,
     ) -> Result<(Vec<WithSeq<FindingRow>>, Vec<FindingRow>), StoreError> {
         let open = self.open_rows(&sql::FINDINGS_OPEN, &changes.units).await?;
-        let (mut old, mut new) = diff(open, &changes.findings);
+        let (mut old, mut new) = diff(&open, &changes.findings);
         old.extend_from_slice(&changes.patch.old_findings);
         new.extend_from_slice(&changes.patch.new_findings);
         Ok((old, new))
@@ -1459,9 +1460,11 @@ impl WriteTx {
 }
 
 /// The stored rows that should not be there, and the derived rows that should.
-fn diff<T: PartialEq + Clone>(open: Vec<WithSeq<T>>, derived: &[T]) -> (Vec<WithSeq<T>>, Vec<T>) {
-    let new = derived.iter().filter(|row| !open.iter().any(|o| o.row == **row)).cloned().collect();
-    let old = open.into_iter().filter(|o| !derived.contains(&o.row)).collect();
+fn diff<T: Eq + Hash + Clone>(open: &[WithSeq<T>], derived: &[T]) -> (Vec<WithSeq<T>>, Vec<T>) {
+    let known: HashSet<&T> = open.iter().map(|o| &o.row).collect();
+    let new = derived.iter().filter(|row| !known.contains(row)).cloned().collect();
+    let wanted: HashSet<&T> = derived.iter().collect();
+    let old = open.iter().filter(|o| !wanted.contains(&o.row)).cloned().collect();
     (old, new)
 }
 

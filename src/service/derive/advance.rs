@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::identity::{NaturalKey, SEQUENCE};
 use crate::domain::kind;
-use crate::domain::sequence::{Advance, ChainStatus, Change, Known, Placed, Row, Summary, TWO_ACTIVES, advance};
+use crate::domain::sequence::{Advance, ChainStatus, Change, Known, Placed, Row, Summary, advance};
 use crate::domain::world::{Object, Reader};
 use crate::storage::{ActiveRow, EdgeKind, EpochRow, FindingRow, RevisionRow, StoreError, Tails, WithSeq};
 
@@ -13,6 +13,9 @@ use super::{Causes, Derivation, epoch_row, finding_row};
 /// How many active rows a sequence may have for its end to be derived alone: each is read, and named
 /// in a finding.
 const MOST_ACTIVES: i64 = 64;
+
+/// The one finding on a sequence as such.
+const TWO_ACTIVES: &str = "TWO_ACTIVES";
 
 /// A sequence that changed, with what is stored of it.
 struct Stored {
@@ -34,14 +37,15 @@ impl Derivation<'_> {
         let mut pending = self.stored(collections).await?;
         let mut advanced = Vec::new();
         while !pending.is_empty() {
-            let mut missing = BTreeSet::new();
+            let (mut missing, mut missing_ends) = (BTreeSet::new(), BTreeSet::new());
             let mut again = Vec::new();
             for sequence in pending {
                 let reader = Reader::new(&self.world);
                 let next = advance(&reader, &sequence.key, &sequence.known, &sequence.changes);
                 let reads = reader.finish();
-                if !reads.missing.is_empty() {
+                if !reads.is_complete() {
                     missing.extend(reads.missing);
+                    missing_ends.extend(reads.missing_ends);
                     again.push(sequence);
                 } else if let Some(next) = next {
                     // The results that it read are members, which it need not note.
@@ -53,6 +57,7 @@ impl Derivation<'_> {
                 }
             }
             self.load(&missing).await?;
+            self.load_ends(&missing_ends).await?;
             pending = again;
         }
         let whole = collections.keys().filter(|key| key.kind == SEQUENCE).count() - advanced.len();
