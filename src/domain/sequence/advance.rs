@@ -200,17 +200,15 @@ impl<'a, 'r> Tail<'a, 'r> {
         if object.birth() <= self.latest_at || is_conflicted(object) {
             return None;
         }
-        let epoch = match self.advance.epochs.iter().position(|epoch| epoch.uid == owner.uid) {
-            Some(position) => {
-                let epoch = self.advance.epochs[position].clone();
-                self.advance.epochs[position] = self.follow(epoch, &row)?;
-                &self.advance.epochs[position]
-            }
-            None => {
-                let rank = self.advance.epochs.last()?.rank + 1;
-                self.advance.epochs.push(first(&owner.uid, rank, object, &row)?);
-                self.advance.epochs.last()?
-            }
+        let position = self.advance.epochs.iter().position(|epoch| epoch.uid == owner.uid);
+        let epoch = if let Some(position) = position {
+            let epoch = self.advance.epochs[position].clone();
+            self.advance.epochs[position] = self.follow(epoch, &row)?;
+            &self.advance.epochs[position]
+        } else {
+            let rank = self.advance.epochs.last()?.rank + 1;
+            self.advance.epochs.push(first(&owner.uid, rank, object, &row)?);
+            self.advance.epochs.last()?
         };
         self.latest_at = epoch.detail.latest_at;
         let placed = Placed { epoch: epoch.uid.clone(), row: row.row };

@@ -165,14 +165,12 @@ fn results_before(changes: &[Change]) -> impl Iterator<Item = &Object> {
 }
 
 fn active(row: &ActiveRow) -> Placed {
-    let uid = row.uid.clone();
-    let row_ident = uid.unwrap_or_else(|| row.key.object_key(None));
     Placed {
         epoch: row.epoch_uid.clone(),
         row: Row {
             revision: row.revision,
             object: row.object_id,
-            ident: row_ident,
+            ident: row.uid.clone().unwrap_or_else(|| row.key.object_key(None)),
             version: usize::try_from(row.version_n).unwrap_or_default(),
             first_at: row.first_at,
             live: true,
