@@ -141,7 +141,7 @@ pub fn derive(reader: &Reader, key: &NaturalKey) -> (Vec<Finding>, Vec<NaturalKe
 
 /// The finding on a collection of receipts.
 pub fn derive_delivery(reader: &Reader, key: &NaturalKey) -> Vec<Finding> {
-    let live: Vec<String> = reader
+    let mut live: Vec<String> = reader
         .members(key)
         .into_iter()
         .filter(|object| object.history.is_live() && delivery(object).as_ref() == Some(key))
@@ -150,6 +150,8 @@ pub fn derive_delivery(reader: &Reader, key: &NaturalKey) -> Vec<Finding> {
     if live.len() < 2 {
         return Vec::new();
     }
+    // Members come in the order in which they joined, which is that of arrival.
+    live.sort();
     vec![Finding::new("DUPLICATE_RECEIPT", Severity::Info, Subject::Delivery(key.clone())).with("receipts", live)]
 }
 

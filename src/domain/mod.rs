@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod digest;
 pub mod envelope;
+pub mod face;
 pub mod facts;
 pub mod findings;
 pub mod history;

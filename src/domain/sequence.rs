@@ -14,6 +14,10 @@ use super::identity::NaturalKey;
 use super::kind;
 use super::world::{Object, Reader, lookup_namespaces, result_facts};
 
+mod advance;
+
+pub use advance::{Advance, Change, Known, Placed, Turn, advance};
+
 /// The epoch of results whose epoch no rule tells.
 pub const UNKNOWN_EPOCH: &str = "unknown";
 
@@ -93,9 +97,17 @@ pub struct Row {
     pub superseded: bool,
 }
 
-/// One epoch: the chain of one execution.
+impl Row {
+    /// It exists and no later result replaced it.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.live && !self.superseded
+    }
+}
+
+/// What is known of an epoch without its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Epoch {
+pub struct Summary {
     /// Its stable identity: the execution's uid where known.
     pub uid: String,
     /// 1…, by age. May change as older epochs become known.
@@ -104,16 +116,43 @@ pub struct Epoch {
     pub born_at: i64,
     /// The worst that holds.
     pub status: ChainStatus,
-    /// The highest revision.
-    pub head: RowRef,
-    /// The highest live revision that is not superseded; newest epoch only.
-    pub active: Option<RowRef>,
+    /// How many rows it has.
+    pub rows: i64,
+    /// The result that is the head.
+    pub head_id: i64,
+    /// The result that is active.
+    pub active_id: Option<i64>,
+    /// The rest.
+    pub detail: Detail,
+}
+
+/// What is known of an epoch beside its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
     /// What is missing.
     pub gaps: Vec<Gap>,
     /// Where it forks.
     pub forks: Vec<Fork>,
     /// Rows whose reference cannot be true.
     pub broken: Vec<RowRef>,
+    /// The highest revision.
+    pub head: RowRef,
+    /// The highest live revision that is not superseded; newest epoch only.
+    pub active: Option<RowRef>,
+    /// How many rows are live and not superseded.
+    pub actives: i64,
+    /// The latest time at which its results were born or looked up their predecessors, microseconds:
+    /// what comes to exist later than that changes nothing of it but its end.
+    pub latest_at: i64,
+    /// How many of its results have no owner that tells their epoch.
+    pub unowned: i64,
+}
+
+/// One epoch: the chain of one execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Epoch {
+    /// All but its rows.
+    pub summary: Summary,
     /// The rows by revision.
     pub rows: Vec<Row>,
 }
@@ -153,7 +192,17 @@ struct Member<'a> {
 struct MemberRow<'a> {
     row: Row,
     spec: Digest,
+    /// When its object first had this revision: its birth, or the time of a later version.
+    since: i64,
+    reference: Option<Reference<'a>>,
     target: Option<Target<'a>>,
+}
+
+/// A `previousRevisionRef`: the name, and the time at which it is resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reference<'a> {
+    name: &'a str,
+    at: i64,
 }
 
 /// What `previousRevisionRef` leads to.
@@ -170,6 +219,11 @@ enum Target<'a> {
 impl Member<'_> {
     fn min_revision(&self) -> i64 {
         self.rows.iter().map(|row| row.row.revision).min().unwrap_or(0)
+    }
+
+    /// The times at which others are looked at for it.
+    fn times(&self) -> impl Iterator<Item = i64> {
+        std::iter::once(self.object.birth()).chain(self.rows.iter().map(|row| row.since))
     }
 }
 
@@ -266,37 +320,32 @@ impl<'a, 'r> Chain<'a, 'r> {
             .filter(|(i, row)| self.is_broken(uid, *i, row, &revisions))
             .map(|(_, row)| row_ref(&row.row))
             .collect();
-        let has_hole = gaps.iter().any(|gap| gap.kind == GapKind::Hole);
-        let status = if members.iter().any(|i| self.is_conflicted(*i)) {
-            ChainStatus::Conflicted
-        } else if !forks.is_empty() {
-            ChainStatus::Forked
-        } else if !broken.is_empty() {
-            ChainStatus::Broken
-        } else if has_hole {
-            ChainStatus::Incomplete
-        } else if gaps.is_empty() {
-            ChainStatus::Complete
-        } else {
-            ChainStatus::StartedLate
-        };
+        let status = status(members.iter().any(|i| is_conflicted(self.members[*i].object)), &gaps, &forks, &broken);
+        let latest_at = members.iter().flat_map(|i| self.members[*i].times()).max().unwrap_or(i64::MIN);
+        let unowned = members.iter().filter(|i| self.members[**i].object.history.owner().is_none()).count();
         let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row.row.clone()).collect();
-        Epoch {
+        let head = rows.last();
+        let active = rows.iter().rev().find(|row| is_newest && row.is_active());
+        let summary = Summary {
             uid: uid.to_owned(),
             born_at: self.age(members),
-            rank: i64::try_from(rank).unwrap_or(i64::MAX),
+            rank: count(rank),
             status,
-            head: rows.last().map_or(RowRef { revision: 0, ident: String::new() }, row_ref),
-            active: rows.iter().rev().find(|row| is_newest && row.live && !row.superseded).map(row_ref),
-            gaps,
-            forks,
-            broken,
-            rows,
-        }
-    }
-
-    fn is_conflicted(&self, i: usize) -> bool {
-        rewrite(self.members[i].object) == Some(Severity::Error)
+            rows: count(rows.len()),
+            head_id: head.map_or(0, |row| row.object),
+            active_id: active.map(|row| row.object),
+            detail: Detail {
+                gaps,
+                forks,
+                broken,
+                head: head.map_or(RowRef { revision: 0, ident: String::new() }, row_ref),
+                active: active.map(row_ref),
+                actives: count(rows.iter().filter(|row| row.is_active()).count()),
+                latest_at,
+                unowned: count(unowned),
+            },
+        };
+        Epoch { summary, rows }
     }
 
     fn gaps(&self, uid: &str, revisions: &BTreeSet<i64>, rows: &[(usize, &MemberRow)]) -> Vec<Gap> {
@@ -338,34 +387,59 @@ impl<'a, 'r> Chain<'a, 'r> {
     }
 
     fn findings(&self, epochs: &[Epoch]) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = epochs.iter().flat_map(|epoch| epoch_findings(self.key, epoch)).collect();
-        let active: Vec<RowRef> = epochs
-            .iter()
-            .flat_map(|epoch| &epoch.rows)
-            .filter(|row| row.live && !row.superseded)
-            .map(row_ref)
-            .collect();
-        if active.len() > 1 {
-            findings.push(
-                Finding::new("TWO_ACTIVES", Severity::Warning, Subject::Sequence(self.key.clone()))
-                    .with("results", &active),
-            );
-        }
-        let orphans = self.members.iter().filter(|member| self.is_orphan(member.object));
-        findings.extend(orphans.map(|m| Finding::on("ORPHAN_RESULT", Severity::Info, m.object)));
+        let mut findings: Vec<Finding> =
+            epochs.iter().flat_map(|epoch| epoch_findings(self.key, &epoch.summary)).collect();
+        let active: Vec<RowRef> =
+            epochs.iter().flat_map(|epoch| &epoch.rows).filter(|row| row.is_active()).map(row_ref).collect();
+        findings.extend(two_actives(self.key, &active));
+        findings.extend(self.members.iter().filter_map(|member| orphan(self.reader, member.object)));
         findings
     }
+}
 
-    /// Whether the execution of a result was never seen.
-    fn is_orphan(&self, object: &Object) -> bool {
-        if let Some(owner) = object.history.owner() {
-            let key = NaturalKey::new(kind::EXECUTION, &object.key.namespace, &owner.name);
-            return !self.reader.group(&key).iter().any(|e| e.uid.as_deref() == Some(owner.uid.as_str()));
-        }
-        let (name, is_named) = object.sequence_name();
-        let namespaces = lookup_namespaces(object);
-        !is_named || self.reader.resolve(kind::EXECUTION, &namespaces, name, object.birth()).is_none()
+fn two_actives(key: &NaturalKey, active: &[RowRef]) -> Option<Finding> {
+    (active.len() > 1)
+        .then(|| Finding::new("TWO_ACTIVES", Severity::Warning, Subject::Sequence(key.clone())).with("results", active))
+}
+
+fn orphan(reader: &Reader, object: &Object) -> Option<Finding> {
+    is_orphan(reader, object).then(|| Finding::on("ORPHAN_RESULT", Severity::Info, object))
+}
+
+/// Whether the execution of a result was never seen.
+fn is_orphan(reader: &Reader, object: &Object) -> bool {
+    if let Some(owner) = object.history.owner() {
+        let key = NaturalKey::new(kind::EXECUTION, &object.key.namespace, &owner.name);
+        return !reader.was_seen(&key, &owner.uid);
     }
+    let (name, is_named) = object.sequence_name();
+    let namespaces = lookup_namespaces(object);
+    !is_named || reader.resolve(kind::EXECUTION, &namespaces, name, object.birth()).is_none()
+}
+
+fn is_conflicted(object: &Object) -> bool {
+    rewrite(object) == Some(Severity::Error)
+}
+
+/// The worst that holds of a chain.
+fn status(is_conflicted: bool, gaps: &[Gap], forks: &[Fork], broken: &[RowRef]) -> ChainStatus {
+    if is_conflicted {
+        ChainStatus::Conflicted
+    } else if !forks.is_empty() {
+        ChainStatus::Forked
+    } else if !broken.is_empty() {
+        ChainStatus::Broken
+    } else if gaps.iter().any(|gap| gap.kind == GapKind::Hole) {
+        ChainStatus::Incomplete
+    } else if gaps.is_empty() {
+        ChainStatus::Complete
+    } else {
+        ChainStatus::StartedLate
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// The order of a chain. Ties go to what was seen later, then to the uid: a label must not move the head.
@@ -378,6 +452,15 @@ fn row_ref(row: &Row) -> RowRef {
 }
 
 fn rows<'a>(reader: &Reader<'a>, positions: &HashMap<i64, usize>, object: &'a Object) -> Vec<MemberRow<'a>> {
+    let mut rows = own_rows(object);
+    for row in &mut rows {
+        row.target = row.reference.map(|reference| target(reader, positions, object, reference));
+    }
+    rows
+}
+
+/// The rows of a result by revision, their references not resolved.
+fn own_rows(object: &Object) -> Vec<MemberRow<'_>> {
     let mut rows: BTreeMap<i64, MemberRow> = BTreeMap::new();
     let versions = &object.history.versions;
     for (i, version) in versions.iter().enumerate() {
@@ -393,30 +476,27 @@ fn rows<'a>(reader: &Reader<'a>, positions: &HashMap<i64, usize>, object: &'a Ob
             live: i + 1 == versions.len() && object.history.is_live(),
             superseded: facts.superseded,
         };
-        rows.insert(facts.revision, MemberRow { row, spec: version.content.spec, target: None });
+        // The reference of its last version, at the time of its first.
+        let at = rows
+            .get(&facts.revision)
+            .map_or_else(|| if i == 0 { object.birth() } else { version.from }, |earlier: &MemberRow| earlier.since);
+        let reference = facts.previous.as_deref().map(|name| Reference { name, at });
+        rows.insert(facts.revision, MemberRow { row, spec: version.content.spec, since: at, reference, target: None });
     }
-    let mut rows: Vec<MemberRow> = rows.into_values().collect();
-    for row in &mut rows {
-        row.target = target(reader, positions, object, row);
-    }
-    rows
+    rows.into_values().collect()
 }
 
 fn target<'a>(
     reader: &Reader<'a>,
     positions: &HashMap<i64, usize>,
     object: &'a Object,
-    row: &MemberRow,
-) -> Option<Target<'a>> {
-    let versions = &object.history.versions;
-    let name = result_facts(&versions[row.row.version])?.previous.as_deref()?;
-    let first = versions.iter().position(|v| result_facts(v).is_some_and(|f| f.revision == row.row.revision))?;
-    let at = if first == 0 { object.birth() } else { versions[first].from };
+    Reference { name, at }: Reference<'a>,
+) -> Target<'a> {
     let namespace = std::slice::from_ref(&object.key.namespace);
-    Some(match reader.resolve(kind::RESULT, namespace, name, at) {
+    match reader.resolve(kind::RESULT, namespace, name, at) {
         None => Target::Placeholder(name),
         Some(found) => positions.get(&found.id).map_or(Target::Stranger(found.id), |i| Target::Member(*i)),
-    })
+    }
 }
 
 /// Collisions at one revision, and children of one predecessor. Equal revision and spec is a
@@ -450,8 +530,8 @@ fn fork(group: &[&MemberRow]) -> Option<(Vec<String>, i64)> {
     (differs && members.len() > 1).then(|| (members.into_iter().collect(), revision))
 }
 
-fn epoch_findings(key: &NaturalKey, epoch: &Epoch) -> Vec<Finding> {
-    let subject = || Subject::Epoch(key.clone(), epoch.uid.clone());
+fn epoch_findings(key: &NaturalKey, Summary { uid, detail: epoch, .. }: &Summary) -> Vec<Finding> {
+    let subject = || Subject::Epoch(key.clone(), uid.clone());
     let of_kind = |kind| -> Vec<&Gap> { epoch.gaps.iter().filter(|gap| gap.kind == kind).collect() };
     let (holes, before) = (of_kind(GapKind::Hole), of_kind(GapKind::BeforeFirstSeen));
     let mut findings = Vec::new();

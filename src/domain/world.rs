@@ -111,10 +111,20 @@ pub fn result_facts(version: &Version) -> Option<&ResultFacts> {
     }
 }
 
+/// An object that was seen, and when it was closed: all that is asked of owners, whose histories are long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its uid.
+    pub uid: Option<String>,
+    /// Its closing, microseconds; `None` while it lives.
+    pub closed_at: Option<i64>,
+}
+
 /// The loaded part of one source.
 #[derive(Debug, Default)]
 pub struct World {
     groups: HashMap<NaturalKey, Vec<Object>>,
+    ends: HashMap<NaturalKey, Vec<Ended>>,
     members: HashMap<NaturalKey, Vec<NaturalKey>>,
 }
 
@@ -122,6 +132,30 @@ impl World {
     /// Puts in the whole group of a natural key; an empty one says that nothing of it was ever seen.
     pub fn put_group(&mut self, key: NaturalKey, objects: Vec<Object>) {
         self.groups.insert(key, objects);
+    }
+
+    /// Puts in the ends of the objects of a natural key, for as long as its group is not loaded.
+    pub fn put_ends(&mut self, key: NaturalKey, ends: Vec<Ended>) {
+        self.ends.insert(key, ends);
+    }
+
+    /// Whether enough of a key is loaded to tell the ends of its objects.
+    #[must_use]
+    pub fn has_ends(&self, key: &NaturalKey) -> bool {
+        self.groups.contains_key(key) || self.ends.contains_key(key)
+    }
+
+    /// The end of the object of a key with a uid, if it was ever seen.
+    #[must_use]
+    pub fn end(&self, key: &NaturalKey, uid: &str) -> Option<Ended> {
+        let is_it = |other: &Option<String>| other.as_deref() == Some(uid);
+        match self.group(key) {
+            Some(group) => group
+                .iter()
+                .find(|object| is_it(&object.uid))
+                .map(|object| Ended { uid: object.uid.clone(), closed_at: object.history.closed_at() }),
+            None => self.ends.get(key)?.iter().find(|ended| is_it(&ended.uid)).cloned(),
+        }
     }
 
     /// Puts in the keys that ever joined a collection.
@@ -156,19 +190,29 @@ pub struct Reader<'a> {
     world: &'a World,
     read: RefCell<BTreeSet<NaturalKey>>,
     missing: RefCell<BTreeSet<NaturalKey>>,
+    missing_ends: RefCell<BTreeSet<NaturalKey>>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader of `world`.
     #[must_use]
     pub fn new(world: &'a World) -> Self {
-        Self { world, read: RefCell::default(), missing: RefCell::default() }
+        Self { world, read: RefCell::default(), missing: RefCell::default(), missing_ends: RefCell::default() }
     }
 
     /// The objects of a key.
     pub fn group(&self, key: &NaturalKey) -> &'a [Object] {
         self.read.borrow_mut().insert(key.clone());
         self.loaded(key)
+    }
+
+    /// Whether an object of a key with a uid was ever seen.
+    pub fn was_seen(&self, key: &NaturalKey, uid: &str) -> bool {
+        self.read.borrow_mut().insert(key.clone());
+        if !self.world.has_ends(key) {
+            self.missing_ends.borrow_mut().insert(key.clone());
+        }
+        self.world.end(key, uid).is_some()
     }
 
     /// The objects of all keys that ever joined a collection. Not noted as read: a change of a
@@ -191,7 +235,11 @@ impl<'a> Reader<'a> {
     /// What was read, and what of it (and of members) was missing.
     #[must_use]
     pub fn finish(self) -> Reads {
-        Reads { read: self.read.into_inner(), missing: self.missing.into_inner() }
+        Reads {
+            read: self.read.into_inner(),
+            missing: self.missing.into_inner(),
+            missing_ends: self.missing_ends.into_inner(),
+        }
     }
 
     /// Resolves a name in time: what lived at `at` in the first namespace that has one, else what
@@ -234,6 +282,16 @@ pub struct Reads {
     pub read: BTreeSet<NaturalKey>,
     /// The keys and collections that were not loaded: the result is not to be used before they are.
     pub missing: BTreeSet<NaturalKey>,
+    /// The keys of whose objects the ends were not loaded: likewise.
+    pub missing_ends: BTreeSet<NaturalKey>,
+}
+
+impl Reads {
+    /// Whether all that was asked for was loaded.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.missing_ends.is_empty()
+    }
 }
 
 fn alive<'a>(groups: &[Vec<&'a Object>], at: i64) -> Option<&'a Object> {

@@ -3,23 +3,27 @@
 //! First the histories of the touched natural keys, and of what their executions own. Then every rule
 //! that read one of the changed keys, or whose collection has one as a member, runs again. What a rule
 //! asks for and is not loaded is fetched in bulk, and the rule runs again with it.
+//!
+//! Collections are long, and most changes of their members are small: [`advance`] derives the end of a
+//! sequence alone where that suffices.
+
+mod advance;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::json;
-
 use crate::domain::RULES;
 use crate::domain::digest::Digest;
+use crate::domain::face::{looks_same, looks_same_but_for_status};
 use crate::domain::facts::{Detail, Owner};
 use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
-use crate::domain::sequence::{self, Epoch, RowRef, Sequence};
+use crate::domain::sequence::{self, Row, Sequence, Summary};
 use crate::domain::world::{Object, Reader, World, base_pack, pack_name};
 use crate::storage::{
-    Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, RevisionRow, StateRow, StoreError, StoredObject,
-    StoredObserved, WriteTx, end_name, hash63,
+    Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, Patch, RevisionRow, StateRow, StoreError,
+    StoredObject, StoredObserved, WriteTx, end_name, hash63,
 };
 
 /// The observations of the natural keys that a batch touches.
@@ -55,7 +59,14 @@ pub struct ChangedObject {
 /// # Errors
 /// If the database fails.
 pub async fn derive(tx: &mut WriteTx, touched: Touched, all: bool) -> Result<Derived, StoreError> {
-    let mut derivation = Derivation { tx, world: World::default(), old: HashMap::new(), edges: BTreeSet::new() };
+    let mut derivation = Derivation {
+        tx,
+        world: World::default(),
+        old: HashMap::new(),
+        edges: BTreeSet::new(),
+        patch: Patch::default(),
+        all,
+    };
     let (histories, changed) = derivation.histories(touched).await?;
     let dirty: BTreeSet<NaturalKey> = if all { histories.keys().cloned().collect() } else { changed };
     let unheard = derivation.put_changed(&histories);
@@ -71,6 +82,28 @@ struct Derivation<'t> {
     world: World,
     old: HashMap<NaturalKey, Vec<StoredObject>>,
     edges: BTreeSet<(NaturalKey, EdgeKind, NaturalKey)>,
+    /// What changes of the sequences that were advanced.
+    patch: Patch,
+    /// Every unit runs, whether or not what it reads looks the same.
+    all: bool,
+}
+
+/// What is to run again, and why.
+#[derive(Default)]
+struct Units {
+    records: BTreeSet<NaturalKey>,
+    collections: BTreeMap<NaturalKey, Causes>,
+    /// A pack changed in what its readers see.
+    has_new_packs: bool,
+}
+
+/// Why a collection is to run again.
+#[derive(Default)]
+struct Causes {
+    /// Members that changed, or that read what changed.
+    members: BTreeSet<NaturalKey>,
+    /// Changed keys that its rule read by name.
+    reads: BTreeSet<NaturalKey>,
 }
 
 /// What one unit derived.
@@ -179,16 +212,27 @@ impl Derivation<'_> {
                 owners.insert(owner);
             }
         }
-        let missing: BTreeSet<NaturalKey> = owners.into_iter().filter(|key| self.world.group(key).is_none()).collect();
-        self.load(&missing).await
+        self.load_ends(&owners).await
     }
 
     fn owner_closed(&self, key: &NaturalKey, owner: &Owner) -> Option<i64> {
         if key.kind == kind::EXECUTION {
             return None;
         }
-        let group = self.world.group(&owner_key(key, owner))?;
-        group.iter().find(|object| object.uid.as_ref() == Some(&owner.uid))?.history.closed_at()
+        self.world.end(&owner_key(key, owner), &owner.uid)?.closed_at
+    }
+
+    /// Loads the ends of the objects of keys into the world, where their groups are not.
+    async fn load_ends(&mut self, keys: &BTreeSet<NaturalKey>) -> Result<(), StoreError> {
+        let missing: Vec<NaturalKey> = keys.iter().filter(|key| !self.world.has_ends(key)).cloned().collect();
+        self.tx.find_nodes(&missing).await?;
+        let nodes: Vec<i64> = missing.iter().filter_map(|key| self.tx.node(key)).collect();
+        let mut ends = self.tx.ends(&nodes).await?;
+        for key in missing {
+            let found = self.tx.node(&key).and_then(|node| ends.remove(&node)).unwrap_or_default();
+            self.world.put_ends(key, found);
+        }
+        Ok(())
     }
 
     async fn load_old(&mut self, keys: &[NaturalKey]) -> Result<(), StoreError> {
@@ -271,71 +315,111 @@ impl Derivation<'_> {
         stored.flat_map(|stored| named(stored.uid.as_deref(), &stored.history)).collect()
     }
 
-    /// The changed keys themselves, the collections they ever joined, and what read them.
-    async fn dirty_units(
-        &mut self,
-        dirty: &BTreeSet<NaturalKey>,
-        unheard: &Unheard,
-    ) -> Result<BTreeSet<NaturalKey>, StoreError> {
-        let mut units = dirty.clone();
+    /// The changed keys themselves, the collections they ever joined, and what read them, if there is
+    /// anything new to read.
+    async fn dirty_units(&mut self, dirty: &BTreeSet<NaturalKey>, unheard: &Unheard) -> Result<Units, StoreError> {
+        let mut units = Units { records: dirty.clone(), ..Units::default() };
         let by_node: HashMap<i64, &NaturalKey> =
             dirty.iter().filter_map(|key| Some((self.tx.node(key)?, key))).collect();
         let nodes: Vec<i64> = by_node.keys().copied().collect();
-        units.extend(self.tx.collections(&nodes).await?.into_values().flatten().map(|(_, key)| key));
+        for (node, collections) in self.tx.collections(&nodes).await? {
+            for (_, collection) in collections {
+                units.collections.entry(collection).or_default().members.insert(by_node[&node].clone());
+            }
+        }
+        let seen: BTreeSet<&NaturalKey> = dirty.iter().filter(|key| self.all || self.is_seen(key)).collect();
+        units.has_new_packs = seen.iter().any(|key| key.kind == kind::PACK);
+        let nodes: Vec<i64> = seen.iter().filter_map(|key| self.tx.node(key)).collect();
         for (node, readers) in self.tx.dependents(&nodes, EdgeKind::Reads).await? {
-            let changed = by_node[&node];
-            let (by_sequences, by_results) =
-                (unheard.by_sequences.contains(changed), unheard.by_results.contains(changed));
-            let hears = |reader: &NaturalKey| match reader.kind.as_str() {
-                SEQUENCE => !by_sequences,
-                kind::RESULT => !by_results,
-                _ => true,
-            };
-            units.extend(readers.into_iter().map(|(_, key)| key).filter(hears));
+            let read = by_node[&node];
+            let (by_sequences, by_results) = (unheard.by_sequences.contains(read), unheard.by_results.contains(read));
+            for (_, reader) in readers {
+                let is_unheard = match reader.kind.as_str() {
+                    SEQUENCE => by_sequences,
+                    kind::RESULT => by_results,
+                    _ => false,
+                };
+                if is_unheard {
+                    continue;
+                }
+                if reader.is_collection() {
+                    units.collections.entry(reader).or_default().reads.insert(read.clone());
+                } else {
+                    units.records.insert(reader);
+                }
+            }
         }
         Ok(units)
     }
 
+    /// The objects that a touched key had.
+    fn before(&self, key: &NaturalKey) -> Vec<Object> {
+        self.old.get(key).into_iter().flatten().map(|stored| object(key, stored)).collect()
+    }
+
+    fn after(&self, key: &NaturalKey) -> &[Object] {
+        self.world.group(key).unwrap_or_default()
+    }
+
+    /// Whether a touched key changed in anything that its readers can see.
+    fn is_seen(&self, key: &NaturalKey) -> bool {
+        !looks_same(&self.before(key), self.after(key))
+    }
+
     /// Runs the units: records first, since they tell which collections they join.
-    async fn run(&mut self, units: BTreeSet<NaturalKey>) -> Result<BTreeMap<NaturalKey, Output>, StoreError> {
-        let (mut collections, records): (BTreeSet<NaturalKey>, BTreeSet<NaturalKey>) =
-            units.into_iter().partition(NaturalKey::is_collection);
+    async fn run(&mut self, units: Units) -> Result<BTreeMap<NaturalKey, Output>, StoreError> {
+        let Units { records, mut collections, has_new_packs } = units;
         let mut outputs = self.run_all(records).await?;
-        let joins: Vec<(NaturalKey, NaturalKey)> = outputs
-            .iter()
-            .flat_map(|(key, output)| output.joins.iter().map(move |join| (key.clone(), join.clone())))
-            .collect();
-        let missing: BTreeSet<NaturalKey> = joins.iter().map(|(_, join)| join.clone()).collect();
-        self.load(&missing).await?;
-        for (member, collection) in joins {
-            self.world.join(&collection, &member);
-            self.edges.insert((member, EdgeKind::MemberOf, collection.clone()));
-            collections.insert(collection);
+        for (member, output) in &outputs {
+            for collection in &output.joins {
+                self.edges.insert((member.clone(), EdgeKind::MemberOf, collection.clone()));
+                collections.entry(collection.clone()).or_default().members.insert(member.clone());
+            }
         }
-        outputs.extend(self.run_all(collections).await?);
+        if !self.all {
+            collections.retain(|key, causes| key.kind != FAMILY || has_new_packs || self.moves_family(causes));
+            for advanced in self.advance(&collections).await? {
+                collections.remove(&advanced);
+            }
+        }
+        self.load(&collections.keys().cloned().collect()).await?;
+        for (collection, causes) in &collections {
+            for member in &causes.members {
+                self.world.join(collection, member);
+            }
+        }
+        outputs.extend(self.run_all(collections.into_keys().collect()).await?);
         Ok(outputs)
+    }
+
+    /// Whether an execution changed in more than its status, of which its family asks nothing.
+    fn moves_family(&self, causes: &Causes) -> bool {
+        !causes.reads.is_empty()
+            || causes.members.iter().any(|key| !looks_same_but_for_status(&self.before(key), self.after(key)))
     }
 
     async fn run_all(&mut self, mut pending: BTreeSet<NaturalKey>) -> Result<BTreeMap<NaturalKey, Output>, StoreError> {
         let mut outputs = BTreeMap::new();
         while !pending.is_empty() {
-            let mut missing = BTreeSet::new();
+            let (mut missing, mut missing_ends) = (BTreeSet::new(), BTreeSet::new());
             for unit in std::mem::take(&mut pending) {
                 let reader = Reader::new(&self.world);
                 let output = run_unit(&reader, &unit);
                 let members: BTreeSet<&NaturalKey> = self.world.members(&unit).iter().collect();
                 let reads = reader.finish();
-                if reads.missing.is_empty() {
+                if reads.is_complete() {
                     for key in reads.read.iter().filter(|key| **key != unit && !members.contains(key)) {
                         self.edges.insert((unit.clone(), EdgeKind::Reads, key.clone()));
                     }
                     outputs.insert(unit, output);
                 } else {
                     missing.extend(reads.missing);
+                    missing_ends.extend(reads.missing_ends);
                     pending.insert(unit);
                 }
             }
             self.load(&missing).await?;
+            self.load_ends(&missing_ends).await?;
         }
         Ok(outputs)
     }
@@ -352,7 +436,9 @@ impl Derivation<'_> {
         self.tx.ensure_nodes(&keys).await?;
         let node = |key: &NaturalKey| self.tx.node(key).ok_or_else(|| StoreError::Corrupt(format!("node {key}")));
 
-        let mut derived = Derived { changes: Changes { rules: RULES, ..Changes::default() }, changed: Vec::new() };
+        let patch = std::mem::take(&mut self.patch);
+        let changes = Changes { rules: RULES, patch, ..Changes::default() };
+        let mut derived = Derived { changes, changed: Vec::new() };
         for (src, kind, dst) in &edges {
             derived.changes.edges.push((node(src)?, *kind, node(dst)?));
         }
@@ -377,18 +463,23 @@ impl Derivation<'_> {
 
     fn collect_sequence(&self, unit: i64, sequence: &Sequence, changes: &mut Changes) {
         for epoch in &sequence.epochs {
-            changes.epochs.push(epoch_row(unit, epoch));
-            changes.revisions.extend(epoch.rows.iter().map(|row| RevisionRow {
-                sequence_id: unit,
-                epoch_uid: epoch.uid.clone(),
-                revision: row.revision,
-                first_at: row.first_at,
-                key_hash: hash63(&[self.tx.source_name().as_bytes(), row.ident.as_bytes()]),
-                object_id: row.object,
-                version_n: position(row.version),
-                live: i64::from(row.live),
-                superseded: i64::from(row.superseded),
-            }));
+            changes.epochs.push(epoch_row(unit, &epoch.summary));
+            let rows = epoch.rows.iter().map(|row| self.revision_row(unit, &epoch.summary.uid, row));
+            changes.revisions.extend(rows);
+        }
+    }
+
+    fn revision_row(&self, sequence_id: i64, epoch: &str, row: &Row) -> RevisionRow {
+        RevisionRow {
+            sequence_id,
+            epoch_uid: epoch.to_owned(),
+            revision: row.revision,
+            first_at: row.first_at,
+            key_hash: hash63(&[self.tx.source_name().as_bytes(), row.ident.as_bytes()]),
+            object_id: row.object,
+            version_n: position(row.version),
+            live: i64::from(row.live),
+            superseded: i64::from(row.superseded),
         }
     }
 
@@ -627,10 +718,7 @@ fn finding_row(unit_id: i64, finding: &Finding) -> FindingRow {
     }
 }
 
-fn epoch_row(sequence_id: i64, epoch: &Epoch) -> EpochRow {
-    let object = |place: &RowRef| {
-        epoch.rows.iter().find(|row| row.revision == place.revision && row.ident == place.ident).map(|row| row.object)
-    };
+fn epoch_row(sequence_id: i64, epoch: &Summary) -> EpochRow {
     let status = serde_json::to_value(epoch.status).ok();
     EpochRow {
         sequence_id,
@@ -638,13 +726,11 @@ fn epoch_row(sequence_id: i64, epoch: &Epoch) -> EpochRow {
         position: epoch.rank,
         status: status.as_ref().and_then(|s| s.as_str()).unwrap_or_default().to_owned(),
         born_at: epoch.born_at,
-        revisions: position(epoch.rows.len()),
-        head_id: object(&epoch.head).unwrap_or_default(),
-        head_revision: epoch.head.revision,
-        active_id: epoch.active.as_ref().and_then(object),
-        active_revision: epoch.active.as_ref().map(|active| active.revision),
-        detail: json!({"gaps": epoch.gaps, "forks": epoch.forks, "broken": epoch.broken,
-            "head": epoch.head, "active": epoch.active})
-        .to_string(),
+        revisions: epoch.rows,
+        head_id: epoch.head_id,
+        head_revision: epoch.detail.head.revision,
+        active_id: epoch.active_id,
+        active_revision: epoch.detail.active.as_ref().map(|active| active.revision),
+        detail: serde_json::to_string(&epoch.detail).unwrap_or_default(),
     }
 }

@@ -48,9 +48,25 @@ pub(super) enum Pool {
 }
 
 /// A transaction.
-pub(super) enum Tx {
+pub(super) struct Tx {
+    on: On,
+    pub(super) work: Work,
+}
+
+enum On {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
+}
+
+/// What a transaction did so far: counted, because it says more of what a write costs than its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Statements.
+    pub statements: u64,
+    /// Rows that they answered.
+    pub read: u64,
+    /// Rows that they wrote.
+    pub written: u64,
 }
 
 /// A parameter of a statement.
@@ -192,15 +208,16 @@ impl Pool {
     /// Begins a writing transaction. On `SQLite` it takes the write lock at once, since a later
     /// upgrade would fail instead of wait.
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(match self {
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+        let on = match self {
+            Self::Sqlite { writer, .. } => On::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => {
                 let mut tx = pool.begin().await?;
                 // A batch may write more than a reader is given time for.
                 sqlx::query("SET LOCAL statement_timeout = '60s'").execute(&mut *tx).await?;
-                Tx::Postgres(tx)
+                On::Postgres(tx)
             }
-        })
+        };
+        Ok(Tx { on, work: Work::default() })
     }
 
     /// Reads rows outside of any transaction.
@@ -250,9 +267,9 @@ impl Pool {
 
 impl Tx {
     pub(super) fn dialect(&self) -> Dialect {
-        match self {
-            Self::Sqlite(_) => Dialect::Sqlite,
-            Self::Postgres(_) => Dialect::Postgres,
+        match self.on {
+            On::Sqlite(_) => Dialect::Sqlite,
+            On::Postgres(_) => Dialect::Postgres,
         }
     }
 
@@ -262,10 +279,13 @@ impl Tx {
         args: &[Arg],
     ) -> Result<Vec<T>, StoreError> {
         let sql = AssertSqlSafe(statement.text(self.dialect()));
-        Ok(match self {
-            Self::Sqlite(tx) => bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(&mut **tx).await?,
-            Self::Postgres(tx) => bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(&mut **tx).await?,
-        })
+        let rows = match &mut self.on {
+            On::Sqlite(tx) => bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(&mut **tx).await?,
+            On::Postgres(tx) => bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(&mut **tx).await?,
+        };
+        self.work.statements += 1;
+        self.work.read += u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok(rows)
     }
 
     pub(super) async fn row<T: Row>(
@@ -278,16 +298,19 @@ impl Tx {
 
     pub(super) async fn execute(&mut self, statement: &'static Statement, args: &[Arg]) -> Result<u64, StoreError> {
         let sql = AssertSqlSafe(statement.text(self.dialect()));
-        Ok(match self {
-            Self::Sqlite(tx) => bind!(sqlx::query::<Sqlite>(sql), args).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bind!(sqlx::query::<Postgres>(sql), args).execute(&mut **tx).await?.rows_affected(),
-        })
+        let written = match &mut self.on {
+            On::Sqlite(tx) => bind!(sqlx::query::<Sqlite>(sql), args).execute(&mut **tx).await?.rows_affected(),
+            On::Postgres(tx) => bind!(sqlx::query::<Postgres>(sql), args).execute(&mut **tx).await?.rows_affected(),
+        };
+        self.work.statements += 1;
+        self.work.written += written;
+        Ok(written)
     }
 
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+        match self.on {
+            On::Sqlite(tx) => tx.commit().await?,
+            On::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
     }

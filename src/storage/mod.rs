@@ -9,15 +9,17 @@ mod migrate;
 mod page;
 mod read;
 mod sql;
+mod tail;
 mod write;
 
 use sha2::{Digest as _, Sha256};
 
-pub use driver::Timeouts;
+pub use driver::{Timeouts, Work};
 pub use error::StoreError;
 pub use list::{RecordFilter, RecordList, RecordOrder, RecordPlace};
 pub use page::{Page, Rows};
 pub use read::*;
+pub use tail::*;
 pub use write::*;
 
 use dialect::Dialect;

@@ -217,6 +217,22 @@ macro_rules! finding_joins {
     };
 }
 
+/// The findings that are open on the units $2.
+macro_rules! findings_open {
+    () => {
+        "SELECT unit_id, code, subject, object_id, severity, detail, id, from_seq FROM finding \
+         WHERE tenant_id = $1 AND unit_id IN {ints $2} AND to_seq = 9223372036854775807 "
+    };
+}
+
+/// The revisions that hold now.
+macro_rules! revisions_open {
+    () => {
+        "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded, \
+         from_seq FROM revision WHERE tenant_id = $1 AND to_seq = 9223372036854775807 "
+    };
+}
+
 /// The columns of an item in quarantine without its bytes.
 macro_rules! quarantine_columns {
     () => {
@@ -310,6 +326,11 @@ catalogue! {
         JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
         WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} ORDER BY v.object_id, v.n";
 
+    /// The uids of the objects of nodes, and when they were closed: without their histories.
+    ENDS_OF_NODES = "SELECT s.node_id, o.uid, s.closed_at FROM state s \
+        JOIN object o ON o.tenant_id = s.tenant_id AND o.id = s.object_id \
+        WHERE s.tenant_id = $1 AND s.node_id IN {ints $2} AND s.to_seq = 9223372036854775807";
+
     /// What ever joined collections.
     MEMBERS = "SELECT e.dst, e.src, n.kind, n.cluster, n.namespace, n.name FROM edge e \
         JOIN node n ON n.tenant_id = e.tenant_id AND n.id = e.src \
@@ -397,11 +418,20 @@ catalogue! {
         active_revision, detail, from_seq FROM epoch \
         WHERE tenant_id = $1 AND sequence_id IN {ints $2} AND to_seq = 9223372036854775807";
     /// The revisions that hold now of sequences.
-    REVISIONS_OPEN = "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded, from_seq \
-        FROM revision WHERE tenant_id = $1 AND sequence_id IN {ints $2} AND to_seq = 9223372036854775807";
+    REVISIONS_OPEN = concat!(revisions_open!(), "AND sequence_id IN {ints $2}");
+    /// The revisions that hold now of results.
+    REVISIONS_OF_OBJECTS_OPEN = concat!(revisions_open!(), "AND object_id IN {ints $2}");
+    /// The revisions of sequences that are live and not superseded.
+    ACTIVES_OPEN = "SELECT r.sequence_id, r.epoch_uid, r.revision, r.first_at, r.object_id, r.version_n, o.uid, \
+        n.kind, n.cluster, n.namespace, n.name FROM revision r \
+        JOIN object o ON o.tenant_id = r.tenant_id AND o.id = r.object_id \
+        JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
+        WHERE r.tenant_id = $1 AND r.sequence_id IN {ints $2} AND r.live = 1 AND r.superseded = 0 \
+        AND r.to_seq = 9223372036854775807";
     /// The findings that are open on units.
-    FINDINGS_OPEN = "SELECT unit_id, code, subject, object_id, severity, detail, id, from_seq FROM finding \
-        WHERE tenant_id = $1 AND unit_id IN {ints $2} AND to_seq = 9223372036854775807";
+    FINDINGS_OPEN = findings_open!();
+    /// Those of one code.
+    FINDINGS_OF_CODE_OPEN = concat!(findings_open!(), "AND code = $3");
 
     /// Ends versions.
     VERSIONS_CLOSE = "UPDATE version SET to_seq = $2 FROM {rows $3: object_id int, n int, from_seq int} r \

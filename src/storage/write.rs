@@ -1,6 +1,7 @@
 //! The writing side: one transaction for one tenant and source.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,7 +11,8 @@ use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
 use super::read::{BodyRow, unpack};
 use super::sql::{self, Statement};
-use super::{Store, TenantName, hash63};
+use super::tail::Patch;
+use super::{Store, TenantName, Work, hash63};
 use crate::domain::RULES;
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
@@ -231,7 +233,7 @@ pub struct StoredContentBody {
 }
 
 /// An object's latest state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
 pub struct StateRow {
     /// The object.
     pub object_id: i64,
@@ -286,7 +288,7 @@ pub struct StateRow {
 }
 
 /// One epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
 pub struct EpochRow {
     /// The sequence's node.
     pub sequence_id: i64,
@@ -313,7 +315,7 @@ pub struct EpochRow {
 }
 
 /// One row of a chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
 pub struct RevisionRow {
     /// The sequence's node.
     pub sequence_id: i64,
@@ -336,7 +338,7 @@ pub struct RevisionRow {
 }
 
 /// One open finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, FromRow)]
 pub struct FindingRow {
     /// The unit that derives it.
     pub unit_id: i64,
@@ -377,6 +379,8 @@ pub struct Changes {
     pub units: Vec<i64>,
     /// All their findings.
     pub findings: Vec<FindingRow>,
+    /// What is known to change of sequences that were not derived whole.
+    pub patch: Patch,
     /// Edges that may be new.
     pub edges: Vec<(i64, EdgeKind, i64)>,
     /// Items for the quarantine.
@@ -476,11 +480,14 @@ struct VersionRow {
     facts: String,
 }
 
-#[derive(FromRow)]
-pub(super) struct WithSeq<T> {
+/// A derived row that holds now.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct WithSeq<T> {
+    /// The row.
     #[sqlx(flatten)]
-    pub(super) row: T,
-    from_seq: i64,
+    pub row: T,
+    /// The commit that wrote it.
+    pub from_seq: i64,
 }
 
 #[derive(Serialize)]
@@ -591,6 +598,12 @@ impl WriteTx {
     #[must_use]
     pub fn source_name(&self) -> &str {
         &self.source_name
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.tx.work
     }
 
     async fn take_ids(&mut self, count: i64) -> Result<(), StoreError> {
@@ -1298,12 +1311,15 @@ impl WriteTx {
 
     async fn diff_states(&mut self, changes: &Changes) -> Result<(Vec<WithSeq<StateRow>>, Vec<StateRow>), StoreError> {
         let open = self.open_rows(&sql::STATES_OPEN, &changes.objects).await?;
-        Ok(diff(open, &changes.states))
+        Ok(diff(&open, &changes.states))
     }
 
     async fn diff_epochs(&mut self, changes: &Changes) -> Result<(Vec<WithSeq<EpochRow>>, Vec<EpochRow>), StoreError> {
         let open = self.open_rows(&sql::EPOCHS_OPEN, &changes.sequences).await?;
-        Ok(diff(open, &changes.epochs))
+        let (mut old, mut new) = diff(&open, &changes.epochs);
+        old.extend_from_slice(&changes.patch.old_epochs);
+        new.extend_from_slice(&changes.patch.new_epochs);
+        Ok((old, new))
     }
 
     async fn diff_revisions(
@@ -1311,7 +1327,10 @@ impl WriteTx {
         changes: &Changes,
     ) -> Result<(Vec<WithSeq<RevisionRow>>, Vec<RevisionRow>), StoreError> {
         let open = self.open_rows(&sql::REVISIONS_OPEN, &changes.sequences).await?;
-        Ok(diff(open, &changes.revisions))
+        let (mut old, mut new) = diff(&open, &changes.revisions);
+        old.extend_from_slice(&changes.patch.old_revisions);
+        new.extend_from_slice(&changes.patch.new_revisions);
+        Ok((old, new))
     }
 
     async fn diff_findings(
@@ -1319,7 +1338,10 @@ impl WriteTx {
         changes: &Changes,
     ) -> Result<(Vec<WithSeq<FindingRow>>, Vec<FindingRow>), StoreError> {
         let open = self.open_rows(&sql::FINDINGS_OPEN, &changes.units).await?;
-        Ok(diff(open, &changes.findings))
+        let (mut old, mut new) = diff(&open, &changes.findings);
+        old.extend_from_slice(&changes.patch.old_findings);
+        new.extend_from_slice(&changes.patch.new_findings);
+        Ok((old, new))
     }
 
     /// Writes the changes as one commit of the ledger. Without entries nothing is written but edges.
@@ -1543,9 +1565,11 @@ impl WriteTx {
 }
 
 /// The stored rows that should not be there, and the derived rows that should.
-fn diff<T: PartialEq + Clone>(open: Vec<WithSeq<T>>, derived: &[T]) -> (Vec<WithSeq<T>>, Vec<T>) {
-    let new = derived.iter().filter(|row| !open.iter().any(|o| o.row == **row)).cloned().collect();
-    let old = open.into_iter().filter(|o| !derived.contains(&o.row)).collect();
+fn diff<T: Eq + Hash + Clone>(open: &[WithSeq<T>], derived: &[T]) -> (Vec<WithSeq<T>>, Vec<T>) {
+    let known: HashSet<&T> = open.iter().map(|o| &o.row).collect();
+    let new = derived.iter().filter(|row| !known.contains(row)).cloned().collect();
+    let wanted: HashSet<&T> = derived.iter().collect();
+    let old = open.iter().filter(|o| !wanted.contains(&o.row)).cloned().collect();
     (old, new)
 }
 

@@ -115,7 +115,7 @@ fn finding_codes() -> Names {
     let mut codes = Names::new();
     for file in files("src/domain", ".rs") {
         let text = fs::read_to_string(file).unwrap();
-        for call in ["finding(", "Finding::new("] {
+        for call in ["Finding::on(", "Finding::new("] {
             let arguments = text.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
             codes.extend(arguments.filter_map(|rest| rest.split_once('"')).map(|(code, _)| code.to_owned()));
         }

@@ -1,5 +1,6 @@
 //! Records: what the store makes of them, against a naive model of the same rules.
 
+mod append;
 pub mod fleet;
 pub mod model;
 mod model_tests;

@@ -13,9 +13,11 @@ use packtrail::domain::facts::{Facts, Owner};
 use packtrail::domain::history::{Content, End};
 use packtrail::domain::identity::NaturalKey;
 use packtrail::domain::record::Resource;
+use packtrail::domain::world::Ended;
 use packtrail::storage::{
     Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, MovedObservation, NewObject, NewObservation,
-    NewQuarantine, NewVersion, OldVersion, RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts, WriteTx,
+    NewQuarantine, NewVersion, OldVersion, Patch, RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts,
+    WriteTx,
 };
 use serde_json::json;
 
@@ -72,6 +74,12 @@ const CASES: &[Case] = &[
         ["WriteTx::contents", "WriteTx::set_facts"]
     ),
     case!("a tenant keeps the rules that it follows", rules, ["Store::tenants_behind", "Store::set_rules"]),
+    case!(
+        "the end of a chain is read and written alone",
+        tails,
+        ["WriteTx::open_epochs", "WriteTx::open_tails", "WriteTx::work"]
+    ),
+    case!("an owner's end is known without its history", ends, ["WriteTx::ends"]),
     case!("an answer is repeated until it is forgotten", answers, ["Store::keep_answer", "Store::find_answer"]),
     case!("what is not committed was never there", rollback, ["Store::write"]),
     case!("tenants know nothing of each other", tenants, ["Store::write"]),
@@ -872,6 +880,80 @@ async fn derived(on: On) {
     assert_eq!(then["s"]["findings"].as_array().unwrap().len(), 1);
     assert_eq!(now["s"]["findings"], json!([]));
     assert_eq!(dump(i64::MAX - 1).await, now);
+}
+
+async fn tails(on: On) {
+    let sequence = NaturalKey::sequence("ns", "q");
+    let mut tx = on.write().await;
+    tx.ensure_nodes(std::slice::from_ref(&sequence)).await.unwrap();
+    let node = tx.node(&sequence).unwrap();
+    let state = stated_with(&mut tx, &key("a"), "u").await;
+    let other = stated(&mut tx, &key("b")).await;
+    let first = derive(&state, node);
+    tx.apply(&first, 1).await.unwrap();
+    assert!(tx.open_tails(&[], &[], "F").await.unwrap().actives.is_empty());
+    assert!(tx.open_epochs(&[]).await.unwrap().is_empty());
+
+    let epochs = tx.open_epochs(&[node]).await.unwrap();
+    assert_eq!((&epochs[0].row, epochs[0].from_seq, epochs.len()), (&first.epochs[0], 1, 1));
+    let tails = tx.open_tails(&[node], &[state.object_id, other.object_id], "F").await.unwrap();
+    let active = &tails.actives[0];
+    assert_eq!((active.sequence_id, active.epoch_uid.as_str(), active.revision, active.first_at), (node, "e", 1, 5));
+    assert_eq!((active.object_id, active.version_n), (state.object_id, 0));
+    assert_eq!((&active.key, active.uid.as_deref(), tails.actives.len()), (&key("a"), Some("u"), 1));
+    assert_eq!((&tails.revisions[0].row, tails.revisions.len()), (&first.revisions[0], 1));
+    assert_eq!((&tails.findings[0].row, tails.findings.len()), (&first.findings[0], 1));
+    assert!(tx.open_tails(&[node], &[], "G").await.unwrap().findings.is_empty(), "another code");
+
+    // The one row is superseded by another result's; nothing else of the sequence is looked at.
+    let before = tx.work();
+    let mut patch = Patch {
+        old_epochs: epochs,
+        new_epochs: vec![EpochRow { head_id: other.object_id, revisions: 2, ..first.epochs[0].clone() }],
+        old_revisions: tails.revisions,
+        new_revisions: vec![RevisionRow { superseded: 1, ..first.revisions[0].clone() }],
+        old_findings: tails.findings,
+        new_findings: vec![FindingRow { code: "G".to_owned(), id: 2, ..first.findings[0].clone() }],
+    };
+    patch.new_revisions.push(RevisionRow { object_id: other.object_id, revision: 2, ..first.revisions[0].clone() });
+    let changes = Changes { entries: vec![entry("OBSERVED", "b")], patch, rules: 1, ..Changes::default() };
+    assert_eq!(tx.compare(&changes).await.unwrap(), Difference { surplus: 3, missing: 4 });
+    tx.apply(&changes, 2).await.unwrap();
+    let work = tx.work();
+    assert_eq!(work.written - before.written, 3 + 4 + 2, "rows ended, rows begun, the commit and its entry");
+    assert!(work.statements > before.statements && work.read > before.read);
+
+    let epochs = tx.open_epochs(&[node]).await.unwrap();
+    assert_eq!((epochs[0].row.head_id, epochs[0].from_seq, epochs.len()), (other.object_id, 2, 1));
+    let tails = tx.open_tails(&[node], &[state.object_id], "G").await.unwrap();
+    assert_eq!(
+        (tails.actives[0].object_id, tails.actives.len()),
+        (other.object_id, 1),
+        "a superseded row is not active"
+    );
+    assert_eq!((tails.revisions[0].row.superseded, tails.revisions[0].from_seq, tails.revisions.len()), (1, 2, 1));
+    assert_eq!((tails.findings[0].row.id, tails.findings.len()), (2, 1));
+    tx.commit().await.unwrap();
+}
+
+async fn ends(on: On) {
+    let sequence = NaturalKey::sequence("ns", "q");
+    let mut tx = on.write().await;
+    tx.ensure_nodes(std::slice::from_ref(&sequence)).await.unwrap();
+    let node = tx.node(&sequence).unwrap();
+    let named = stated_with(&mut tx, &key("a"), "u").await;
+    let nameless = stated(&mut tx, &key("b")).await;
+    tx.apply(&derive(&named, node), 1).await.unwrap();
+    tx.apply(&Changes { units: Vec::new(), ..derive(&nameless, node) }, 1).await.unwrap();
+    let end = |uid: Option<&str>, closed_at| vec![Ended { uid: uid.map(str::to_owned), closed_at }];
+    let ends = tx.ends(&[named.node_id, nameless.node_id, node]).await.unwrap();
+    assert_eq!(ends[&named.node_id], end(Some("u"), None));
+    assert_eq!((&ends[&nameless.node_id], ends.len()), (&end(None, None), 2));
+    tx.apply(&derive_deleted(&named, node), 2).await.unwrap();
+    let ends = tx.ends(&[named.node_id]).await.unwrap();
+    assert_eq!(ends[&named.node_id], end(Some("u"), Some(8)), "the former state no longer counts");
+    assert!(tx.ends(&[]).await.unwrap().is_empty());
+    tx.commit().await.unwrap();
 }
 
 async fn answers(on: On) {

@@ -104,6 +104,7 @@ const HOT: &[Hot] = &[
     ("OBJECTS_OF_NODES", &["1", ITEMS], false),
     ("OBSERVATIONS_OF_NODES", &["1", ITEMS], false),
     ("VERSIONS_OF_NODES", &["1", ITEMS], false),
+    ("ENDS_OF_NODES", &["1", ITEMS], false),
     ("MEMBERS", &["1", ITEMS], false),
     ("DEPENDENTS", &["1", ITEMS, "1"], false),
     ("COLLECTIONS_OF", &["1", ITEMS], false),
@@ -116,7 +117,10 @@ const HOT: &[Hot] = &[
     ("STATES_OPEN", &["1", ITEMS], false),
     ("EPOCHS_OPEN", &["1", ITEMS], false),
     ("REVISIONS_OPEN", &["1", ITEMS], false),
+    ("REVISIONS_OF_OBJECTS_OPEN", &["1", ITEMS], false),
+    ("ACTIVES_OPEN", &["1", ITEMS], false),
     ("FINDINGS_OPEN", &["1", ITEMS], false),
+    ("FINDINGS_OF_CODE_OPEN", &["1", ITEMS, "'C1'"], false),
     ("QUARANTINE_FIND", &["1", ITEMS], false),
     ("QUARANTINE_BY_ID", &["1", "900", ITEMS], false),
     ("RECORDS_BY_OBJECT", &["1", ITEMS, "900"], false),
@@ -203,6 +207,32 @@ fn hot() -> impl Iterator<Item = (Hot, &'static str, &'static str)> {
         let (_, sqlite, postgres) = catalogue().find(|(name, ..)| *name == hot.0).unwrap();
         (*hot, sqlite, postgres)
     })
+}
+
+/// What must be found by an index that has the open rows apart from the former ones.
+const OPEN_ROWS: [(&str, &str); 5] = [
+    ("EPOCHS_OPEN", "epoch_open"),
+    ("REVISIONS_OF_OBJECTS_OPEN", "revision_of_object"),
+    ("ACTIVES_OPEN", "revision_active"),
+    ("FINDINGS_OPEN", "finding_open"),
+    ("FINDINGS_OF_CODE_OPEN", "finding_open"),
+];
+
+#[tokio::test]
+async fn open_rows_are_found_among_any_number_of_former_ones() {
+    for database in Database::all().into_iter().filter(|database| matches!(database, Database::Sqlite(_))) {
+        let url = database.url().await;
+        database.open().await.close().await;
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        for (name, index) in OPEN_ROWS {
+            let ((_, arguments, _), text, _) = hot().find(|((hot, ..), ..)| *hot == name).unwrap();
+            let question = format!("EXPLAIN QUERY PLAN {}", with_arguments(text, arguments));
+            let steps: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(AssertSqlSafe(question)).fetch_all(&mut connection).await.unwrap();
+            let uses = |step: &str| step.contains(&format!("INDEX {index} ")) && step.contains("to_seq=?");
+            assert!(steps.iter().any(|(.., step)| uses(step)), "{name}: {steps:#?}");
+        }
+    }
 }
 
 async fn sqlite_faults(url: &str) -> Vec<String> {
