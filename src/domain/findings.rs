@@ -149,7 +149,7 @@ pub fn derive_delivery(reader: &Reader, key: &NaturalKey) -> Vec<Finding> {
 pub fn derive_family(reader: &Reader, key: &NaturalKey) -> Vec<Finding> {
     let mut executions: Vec<&Object> =
         reader.members(key).into_iter().filter(|object| family(reader, object).as_ref() == Some(key)).collect();
-    executions.sort_by_key(|object| (object.birth(), object.ident()));
+    executions.sort_by_cached_key(|object| (object.birth(), object.ident(), object.object_key()));
     let versions = executions.iter().map(|object| match &object.latest().content.facts.detail {
         Detail::Execution(facts) => facts.pack.version.as_deref(),
         _ => None,

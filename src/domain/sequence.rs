@@ -83,6 +83,8 @@ pub struct Row {
     pub object: i64,
     /// The identity of the result (uid, or object key).
     pub ident: String,
+    /// The object key of the result: two names may share a uid.
+    pub key: String,
     /// The index of the version that gives this revision's content.
     pub version: usize,
     /// First effective time of the result, microseconds.
@@ -369,8 +371,8 @@ impl<'a, 'r> Chain<'a, 'r> {
 }
 
 /// The order of a chain. Ties go to what was seen later, then to the uid: a label must not move the head.
-fn place(row: &Row) -> (i64, i64, &str) {
-    (row.revision, row.first_at, &row.ident)
+fn place(row: &Row) -> (i64, i64, &str, &str) {
+    (row.revision, row.first_at, &row.ident, &row.key)
 }
 
 fn row_ref(row: &Row) -> RowRef {
@@ -388,6 +390,7 @@ fn rows<'a>(reader: &Reader<'a>, positions: &HashMap<i64, usize>, object: &'a Ob
             revision: facts.revision,
             object: object.id,
             ident: object.ident(),
+            key: object.object_key(),
             version: i,
             first_at: object.history.first_at(),
             live: i + 1 == versions.len() && object.history.is_live(),

@@ -14,7 +14,7 @@ use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
-use crate::domain::sequence::{self, Epoch, RowRef, Sequence};
+use crate::domain::sequence::{self, Epoch, Row, RowRef, Sequence};
 use crate::domain::world::{Object, Reader, World, pack_name};
 use crate::storage::{
     Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, RevisionRow, StateRow, StoreError, StoredObject,
@@ -365,7 +365,7 @@ impl Derivation<'_> {
                 epoch_uid: epoch.uid.clone(),
                 revision: row.revision,
                 first_at: row.first_at,
-                key_hash: hash63(&[self.tx.source_name().as_bytes(), row.ident.as_bytes()]),
+                key_hash: hash63(&[self.tx.source_name().as_bytes(), row.key.as_bytes()]),
                 object_id: row.object,
                 version_n: position(row.version),
                 live: i64::from(row.live),
@@ -534,9 +534,11 @@ fn finding_row(unit_id: i64, finding: &Finding) -> FindingRow {
 }
 
 fn epoch_row(sequence_id: i64, epoch: &Epoch) -> EpochRow {
-    let object = |place: &RowRef| {
-        epoch.rows.iter().find(|row| row.revision == place.revision && row.ident == place.ident).map(|row| row.object)
+    // Backwards and by more than the place: two names may share a uid.
+    let is_active = |row: &&Row, place: &RowRef| {
+        row.live && !row.superseded && row.revision == place.revision && row.ident == place.ident
     };
+    let active = epoch.active.as_ref().and_then(|place| epoch.rows.iter().rev().find(|row| is_active(row, place)));
     let status = serde_json::to_value(epoch.status).ok();
     EpochRow {
         sequence_id,
@@ -545,9 +547,9 @@ fn epoch_row(sequence_id: i64, epoch: &Epoch) -> EpochRow {
         status: status.as_ref().and_then(|s| s.as_str()).unwrap_or_default().to_owned(),
         born_at: epoch.born_at,
         revisions: position(epoch.rows.len()),
-        head_id: object(&epoch.head).unwrap_or_default(),
+        head_id: epoch.rows.last().map(|row| row.object).unwrap_or_default(),
         head_revision: epoch.head.revision,
-        active_id: epoch.active.as_ref().and_then(object),
+        active_id: active.map(|row| row.object),
         active_revision: epoch.active.as_ref().map(|active| active.revision),
         detail: json!({"gaps": epoch.gaps, "forks": epoch.forks, "broken": epoch.broken,
             "head": epoch.head, "active": epoch.active})
