@@ -61,6 +61,18 @@ impl Subject {
     pub fn object(object: &Object) -> Self {
         Self::Object(object.key.clone(), object.uid.clone())
     }
+
+    /// The natural key of the record or collection.
+    #[must_use]
+    pub fn key(&self) -> &NaturalKey {
+        match self {
+            Self::Object(key, _)
+            | Self::Epoch(key, _)
+            | Self::Sequence(key)
+            | Self::Delivery(key)
+            | Self::Family(key) => key,
+        }
+    }
 }
 
 impl std::fmt::Display for Subject {
@@ -84,6 +96,8 @@ pub struct Finding {
     pub severity: Severity,
     /// What it is about.
     pub subject: Subject,
+    /// The cluster that it is about: the target of its records; empty where they have none.
+    pub cluster: String,
     /// What it was derived from, for people.
     pub detail: Map<String, Value>,
 }
@@ -92,7 +106,17 @@ impl Finding {
     /// A finding without details.
     #[must_use]
     pub fn new(code: &'static str, severity: Severity, subject: Subject) -> Self {
-        Self { code, severity, subject, detail: Map::new() }
+        let cluster = subject.key().cluster.clone();
+        Self { code, severity, subject, cluster, detail: Map::new() }
+    }
+
+    /// Says which cluster it is about.
+    #[must_use]
+    pub fn on_cluster(mut self, cluster: Option<&str>) -> Self {
+        if let Some(cluster) = cluster {
+            cluster.clone_into(&mut self.cluster);
+        }
+        self
     }
 
     /// Adds a detail.
@@ -150,15 +174,17 @@ pub fn derive_family(reader: &Reader, key: &NaturalKey) -> Vec<Finding> {
     let mut executions: Vec<&Object> =
         reader.members(key).into_iter().filter(|object| family(reader, object).as_ref() == Some(key)).collect();
     executions.sort_by_cached_key(|object| (object.birth(), object.ident(), object.object_key()));
-    let versions = executions.iter().map(|object| match &object.latest().content.facts.detail {
-        Detail::Execution(facts) => facts.pack.version.as_deref(),
+    let version = |object: &&Object| match &object.latest().content.facts.detail {
+        Detail::Execution(facts) => facts.pack.version.clone(),
         _ => None,
-    });
-    regression(versions)
+    };
+    let versions: Vec<Option<String>> = executions.iter().map(version).collect();
+    regression(&versions)
         .map(|(from, to)| {
             Finding::new("VERSION_REGRESSED", Severity::Info, Subject::Family(key.clone()))
-                .with("from", from)
-                .with("to", to)
+                .with("from", &versions[from])
+                .with("to", &versions[to])
+                .with("executions", [executions[from].object_key(), executions[to].object_key()])
         })
         .into_iter()
         .collect()
@@ -191,8 +217,8 @@ fn is_expected(object: &Object, before: &Version, after: &Version) -> bool {
     }
 }
 
-fn finding(code: &'static str, severity: Severity, object: &Object) -> Finding {
-    Finding::new(code, severity, Subject::object(object))
+pub(super) fn finding(code: &'static str, severity: Severity, object: &Object) -> Finding {
+    Finding::new(code, severity, Subject::object(object)).on_cluster(object.cluster())
 }
 
 fn history_findings(object: &Object) -> Vec<Finding> {
@@ -331,26 +357,23 @@ fn delivery(object: &Object) -> Option<NaturalKey> {
 }
 
 fn regressed_pack(object: &Object) -> Option<Finding> {
-    let versions = object.history.versions.iter().map(|version| match &version.content.facts.detail {
-        Detail::Pack(facts) => facts.version.as_deref(),
+    let version = |version: &Version| match &version.content.facts.detail {
+        Detail::Pack(facts) => facts.version.clone(),
         _ => None,
-    });
-    let (from, to) = regression(versions)?;
-    Some(finding("VERSION_REGRESSED", Severity::Info, object).with("from", from).with("to", to))
+    };
+    let versions: Vec<Option<String>> = object.history.versions.iter().map(version).collect();
+    let (from, to) = regression(&versions)?;
+    Some(finding("VERSION_REGRESSED", Severity::Info, object).with("from", &versions[from]).with("to", &versions[to]))
 }
 
-/// The highest earlier version and the last one, if the last is lower. What is no version is skipped,
-/// but a last one that is none compares with nothing.
-fn regression<'a>(versions: impl Iterator<Item = Option<&'a str>>) -> Option<(&'a str, &'a str)> {
-    let versions: Vec<Option<&str>> = versions.collect();
-    let to = (*versions.last()?)?;
-    let last = PackVersion::parse(to)?;
-    let (highest, from) = versions
-        .into_iter()
-        .flatten()
-        .filter_map(|text| Some((PackVersion::parse(text)?, text)))
-        .max_by_key(|v| v.0)?;
-    (last < highest).then_some((from, to))
+/// The places of the highest version and of the last one, if the last is lower. What is no version is
+/// skipped, but a last one that is none compares with nothing.
+fn regression(versions: &[Option<String>]) -> Option<(usize, usize)> {
+    let parsed: Vec<Option<PackVersion>> =
+        versions.iter().map(|version| version.as_deref().and_then(PackVersion::parse)).collect();
+    let last = parsed.last()?.as_ref()?;
+    let highest = parsed.iter().enumerate().filter_map(|(i, version)| Some((version.as_ref()?, i))).max()?;
+    (last < highest.0).then_some((highest.1, versions.len() - 1))
 }
 
 fn receipt_findings(reader: &Reader, object: &Object, facts: &ReceiptFacts) -> Vec<Finding> {

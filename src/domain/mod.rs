@@ -4,6 +4,7 @@ pub mod contract;
 pub mod digest;
 pub mod envelope;
 pub mod facts;
+pub mod finding_text;
 pub mod findings;
 pub mod history;
 pub mod identity;

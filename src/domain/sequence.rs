@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
-use super::findings::{Finding, Severity, Subject, rewrite};
+use super::findings::{Finding, Severity, Subject, finding, rewrite};
 use super::identity::NaturalKey;
 use super::kind;
 use super::world::{Object, Reader, lookup_namespaces, result_facts};
@@ -340,7 +340,7 @@ impl<'a, 'r> Chain<'a, 'r> {
     }
 
     fn findings(&self, epochs: &[Epoch]) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = epochs.iter().flat_map(|epoch| epoch_findings(self.key, epoch)).collect();
+        let mut findings: Vec<Finding> = epochs.iter().flat_map(|epoch| self.epoch_findings(epoch)).collect();
         let active: Vec<RowRef> = epochs
             .iter()
             .flat_map(|epoch| &epoch.rows)
@@ -350,12 +350,24 @@ impl<'a, 'r> Chain<'a, 'r> {
         if active.len() > 1 {
             findings.push(
                 Finding::new("TWO_ACTIVES", Severity::Warning, Subject::Sequence(self.key.clone()))
+                    .on_cluster(epochs.iter().rev().find_map(|epoch| self.cluster(epoch)))
                     .with("results", &active),
             );
         }
         let orphans = self.members.iter().filter(|member| self.is_orphan(member.object));
-        findings.extend(orphans.map(|m| Finding::new("ORPHAN_RESULT", Severity::Info, Subject::object(m.object))));
+        findings.extend(orphans.map(|m| finding("ORPHAN_RESULT", Severity::Info, m.object)));
         findings
+    }
+
+    fn epoch_findings(&self, epoch: &Epoch) -> impl Iterator<Item = Finding> {
+        let cluster = self.cluster(epoch);
+        epoch_findings(self.key, epoch).into_iter().map(move |finding| finding.on_cluster(cluster))
+    }
+
+    /// The target of an epoch's latest result that names one.
+    fn cluster(&self, epoch: &Epoch) -> Option<&'a str> {
+        let object = |row: &Row| self.members.iter().find(|member| member.object.id == row.object);
+        epoch.rows.iter().rev().filter_map(object).find_map(|member| member.object.cluster())
     }
 
     /// Whether the execution of a result was never seen.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use async_graphql::resolver_utils::EnumType as _;
 use packtrail::graphql::types::enums::FindingCode;
-use packtrail::storage::{FindingFilter, Page, Store, StoredFinding};
+use packtrail::storage::{FindingFilter, FindingOrder, Page, Store, StoredFinding};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -73,7 +73,7 @@ fn open_in_model(events: &[Value]) -> BTreeSet<(String, String, String)> {
 
 async fn open_in_store(store: &Store, tenant: &str) -> Vec<StoredFinding> {
     let as_of = store.as_of_now(tenant).await.unwrap();
-    as_of.list_findings(&FindingFilter::default(), &Page::first(100)).await.unwrap().rows
+    as_of.list_findings(&FindingFilter::default(), FindingOrder::default(), &Page::first(100)).await.unwrap().rows
 }
 
 fn assert_open(found: &[StoredFinding], expected: &[Expected], place: &str) {
