@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use super::driver::{Arg, json};
 use super::error::StoreError;
 use super::page::{Page, Rows};
-use super::read::{AsOf, EntryPlace, bounds, or_empty, or_zero};
+use super::read::{AsOf, EntryPlace, or_empty, or_zero};
 use super::sql::{self, Statement};
 use crate::domain::findings::Severity;
 
@@ -241,7 +241,7 @@ impl AsOf {
     ///
     /// # Errors
     /// If the database fails.
-    pub(super) async fn commit_from(&self, at: i64) -> Result<i64, StoreError> {
+    async fn commit_from(&self, at: i64) -> Result<i64, StoreError> {
         #[derive(FromRow)]
         struct Seq(i64);
         let row = self.pool.row(&sql::COMMIT_FROM, &[self.tenant.into(), at.into()]).await?;
@@ -336,6 +336,20 @@ fn runs(
         (FindingFilter { severities: vec![severity], ..filter.clone() }, place.filter(|_| begun))
     };
     severities.into_iter().filter(is_ahead).map(run).collect()
+}
+
+/// The places between which a page of a list lies, both exclusive: those of the commits from
+/// the first of `window` until before the second, and beyond the place that the page follows.
+fn bounds(window: (i64, i64), page: Option<&Page<EntryPlace>>) -> (EntryPlace, EntryPlace) {
+    let (mut lower, mut upper) = ((window.0, -1), (window.1, -1));
+    if let Some((page, from)) = page.and_then(|page| page.from.map(|from| (page, from))) {
+        if page.backward {
+            lower = lower.max(from);
+        } else {
+            upper = upper.min(from);
+        }
+    }
+    (lower, upper)
 }
 
 fn rank(severity: &str) -> i64 {

@@ -465,7 +465,7 @@ impl AsOf {
         self.pool.rows(statement, &[self.tenant.into(), json(list), self.seq.into()]).await
     }
 
-    pub(super) async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
+    async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
         Ok(self.pool.row(statement, args).await?.map_or(0, |Count(count)| count))
     }
 
@@ -940,8 +940,9 @@ impl AsOf {
         filter: &QuarantineFilter,
         page: &Page<EntryPlace>,
     ) -> Result<Rows<StoredQuarantine>, StoreError> {
-        let mut args = self.quarantine_args(filter, Some(page)).await?;
-        args.push(page.fetch().into());
+        let (from_seq, id) = descending(page);
+        let mut args = self.quarantine_args(filter).to_vec();
+        args.extend([from_seq.into(), id.into(), page.fetch().into()]);
         let statement = if page.backward { &sql::QUARANTINE_PAGE_BACK } else { &sql::QUARANTINE_PAGE };
         Ok(page.rows(self.pool.rows(statement, &args).await?))
     }
@@ -951,33 +952,18 @@ impl AsOf {
     /// # Errors
     /// If the database fails.
     pub async fn count_quarantine(&self, filter: &QuarantineFilter) -> Result<i64, StoreError> {
-        let args = self.quarantine_args(filter, None).await?;
-        self.count(&sql::QUARANTINE_COUNT, &args).await
+        self.count(&sql::QUARANTINE_COUNT, &self.quarantine_args(filter)).await
     }
 
-    async fn quarantine_args(
-        &self,
-        filter: &QuarantineFilter,
-        page: Option<&Page<EntryPlace>>,
-    ) -> Result<Vec<Arg>, StoreError> {
-        // A commit is never older than what it received: what it can hold begins with the first from then on.
-        let first = match filter.received_from {
-            Some(from) => self.commit_from(from).await?,
-            None => 0,
-        };
-        let (lower, upper) = bounds((first, i64::MAX), page);
-        Ok(vec![
+    fn quarantine_args(&self, filter: &QuarantineFilter) -> [Arg; 6] {
+        [
             self.tenant.into(),
             self.seq.into(),
-            lower.0.into(),
-            lower.1.into(),
-            upper.0.into(),
-            upper.1.into(),
             or_zero(filter.source),
             or_empty(filter.code.as_deref()),
             filter.received_from.unwrap_or(i64::MIN).into(),
             filter.received_until.unwrap_or(i64::MAX).into(),
-        ])
+        ]
     }
 
     /// Items in quarantine by id; those that are not there (any longer) are left out.
@@ -1007,20 +993,6 @@ impl AsOf {
 /// Where to begin in a list whose highest place comes first.
 fn descending(page: &Page<(i64, i64)>) -> (i64, i64) {
     page.from.unwrap_or(if page.backward { (i64::MIN, i64::MIN) } else { (i64::MAX, i64::MAX) })
-}
-
-/// The places between which a page of a list of entries lies, both exclusive: those of the commits from
-/// the first of `window` until before the second, and beyond the place that the page follows.
-pub(super) fn bounds(window: (i64, i64), page: Option<&Page<EntryPlace>>) -> (EntryPlace, EntryPlace) {
-    let (mut lower, mut upper) = ((window.0, -1), (window.1, -1));
-    if let Some((page, from)) = page.and_then(|page| page.from.map(|from| (page, from))) {
-        if page.backward {
-            lower = lower.max(from);
-        } else {
-            upper = upper.min(from);
-        }
-    }
-    (lower, upper)
 }
 
 pub(super) fn or_zero(id: Option<i64>) -> Arg {

@@ -103,10 +103,11 @@ macro_rules! finding_columns {
     };
 }
 
-/// What [`finding_columns`] needs. What was cleared after the commit $2 is not known to be.
+/// What [`finding_columns`] needs. What was cleared after the commit $2 is not known to be. The first join is an outer
+/// one, though its row is always there, so that no planner begins with all commits and sorts their findings.
 macro_rules! finding_joins {
     () => {
-        "JOIN ledger_commit k ON k.tenant_id = f.tenant_id AND k.seq = f.raised_seq \
+        "LEFT JOIN ledger_commit k ON k.tenant_id = f.tenant_id AND k.seq = f.raised_seq \
          JOIN node n ON n.tenant_id = f.tenant_id AND n.id = f.unit_id \
          LEFT JOIN ledger_commit c ON c.tenant_id = f.tenant_id AND c.seq = f.to_seq AND f.to_seq <= $2 "
     };
@@ -198,9 +199,8 @@ macro_rules! quarantine_joins {
 /// What narrows a list of items in quarantine: source, code of the reason, when received.
 macro_rules! quarantine_filter {
     () => {
-        "WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 AND (q.from_seq, q.id) > ($3, $4) \
-         AND (q.from_seq, q.id) < ($5, $6) AND ($7 = 0 OR q.source_id = $7) AND ($8 = '' OR COALESCE(r.code, q.code) = $8) \
-         AND q.received_at >= $9 AND q.received_at < $10 "
+        "AND q.from_seq <= $2 AND q.to_seq > $2 AND ($3 = 0 OR q.source_id = $3) \
+         AND ($4 = '' OR COALESCE(r.code, q.code) = $4) AND q.received_at >= $5 AND q.received_at < $6 "
     };
 }
 
@@ -445,13 +445,15 @@ catalogue! {
     QUARANTINE_CLOSE = "UPDATE quarantine SET to_seq = $2 WHERE tenant_id = $1 AND id IN {ints $3} \
         AND to_seq = 9223372036854775807";
     /// The items in quarantine as of a commit, newest first, a page at a time; without their bytes.
-    QUARANTINE_PAGE = concat!("SELECT ", quarantine_columns!(), quarantine_joins!(), quarantine_filter!(),
-        "ORDER BY q.from_seq DESC, q.id DESC LIMIT $11");
+    QUARANTINE_PAGE = concat!("SELECT ", quarantine_columns!(), quarantine_joins!(),
+        "WHERE q.tenant_id = $1 AND (q.from_seq, q.id) < ($7, $8) ", quarantine_filter!(),
+        "ORDER BY q.from_seq DESC, q.id DESC LIMIT $9");
     /// The same, oldest first.
-    QUARANTINE_PAGE_BACK = concat!("SELECT ", quarantine_columns!(), quarantine_joins!(), quarantine_filter!(),
-        "ORDER BY q.from_seq, q.id LIMIT $11");
+    QUARANTINE_PAGE_BACK = concat!("SELECT ", quarantine_columns!(), quarantine_joins!(),
+        "WHERE q.tenant_id = $1 AND (q.from_seq, q.id) > ($7, $8) ", quarantine_filter!(),
+        "ORDER BY q.from_seq, q.id LIMIT $9");
     /// How many items in quarantine match.
-    QUARANTINE_COUNT = concat!("SELECT COUNT(*) ", quarantine_joins!(), quarantine_filter!());
+    QUARANTINE_COUNT = concat!("SELECT COUNT(*) ", quarantine_joins!(), "WHERE q.tenant_id = $1 ", quarantine_filter!());
     /// Items in quarantine as of a commit, by id.
     QUARANTINE_BY_ID = concat!("SELECT ", quarantine_columns!(), quarantine_joins!(),
         "WHERE q.tenant_id = $1 AND q.id IN {ints $3} AND q.from_seq <= $2 AND q.to_seq > $2 ORDER BY q.id");

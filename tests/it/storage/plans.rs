@@ -165,7 +165,6 @@ const HOT: &[Hot] = &[
     ("SEQUENCES_PAGE_BACK", SEQUENCES, true),
     ("QUARANTINE_PAGE", QUARANTINE, true),
     ("QUARANTINE_PAGE_BACK", QUARANTINE, true),
-    ("QUARANTINE_COUNT", QUARANTINE_COUNTED, false),
     ("QUARANTINE_REASONS", &["1", ITEMS], false),
     ("IDEMPOTENCY_FIND", &["1", "'key'"], false),
 ];
@@ -183,8 +182,7 @@ const OF_SOURCE: &[&str] = &["1", "900", ANY, "0", "-1", "500", "0", "1", "'[]'"
 const OF_SOURCE_COUNTED: &[&str] = &["1", "900", ANY, "0", "-1", "500", "0", "1", "'[]'", WORDS, "2", ANY, ANY];
 const WORDS: &str = "'[{\"word\":\"C1\"},{\"word\":\"error\"}]'";
 const SEQUENCES: &[&str] = &["1", "900", "2", "'ns3'", "'name'", "50", "0", ANY, ANY, ANY];
-const QUARANTINE: &[&str] = &["1", "900", "0", "-1", "500", "0", "0", ANY, "0", "900", "50"];
-const QUARANTINE_COUNTED: &[&str] = &["1", "900", "0", "-1", "500", "0", "0", ANY, "0", "900"];
+const QUARANTINE: &[&str] = &["1", "900", "0", ANY, "0", "900", "500", "0", "50"];
 
 #[tokio::test]
 async fn hot_statements_never_scan_a_table() {
