@@ -208,7 +208,7 @@ async fn the_findings_about_a_thing_are_found_by_its_id() {
     .await;
 }
 
-fn pack(second: i64, spec: Value) -> Value {
+fn pack(second: i64, spec: &Value) -> Value {
     json!({"type": "MODIFIED", "observedAt": format!("2026-05-04T10:00:{second:02}Z"), "object": {
         "apiVersion": "infrastructure.ontai.dev/v1alpha1", "kind": "ClusterPack", "spec": spec,
         "metadata": {"name": "p", "namespace": "ns", "uid": "u", "creationTimestamp": "2026-05-04T10:00:00Z"}}})
@@ -226,12 +226,12 @@ async fn a_finding_is_one_from_when_it_is_raised_until_it_is_cleared() {
                 .map(|f| json!([f["severity"], f["raisedSeq"], f["raisedAt"], f["clearedSeq"], f["clearedAt"]]))
                 .collect()
         };
-        send_at(&store, tenant, "s", 1, &[pack(1, json!({"version": "v1.0.0-r1"}))]).await;
+        send_at(&store, tenant, "s", 1, &[pack(1, &json!({"version": "v1.0.0-r1"}))]).await;
         // Expected: nothing sealed changes.
-        send_at(&store, tenant, "s", 2, &[pack(3, json!({"version": "v1.0.0-r1", "targetClusters": ["c"]}))]).await;
+        send_at(&store, tenant, "s", 2, &[pack(3, &json!({"version": "v1.0.0-r1", "targetClusters": ["c"]}))]).await;
         assert_eq!(told(&asked("ALL").await), [json!(["INFO", 2, hour(2), null, null])]);
         // Unexpected: it gets worse while it stands.
-        send_at(&store, tenant, "s", 3, &[pack(5, json!({"version": "v2.0.0-r1", "targetClusters": ["c"]}))]).await;
+        send_at(&store, tenant, "s", 3, &[pack(5, &json!({"version": "v2.0.0-r1", "targetClusters": ["c"]}))]).await;
         let worse = [json!(["ERROR", 2, hour(2), null, null])];
         assert_eq!((told(&asked("ALL").await), told(&asked("OPEN").await)), (worse.to_vec(), worse.to_vec()));
         assert!(asked("CLOSED").await.is_empty());

@@ -50,18 +50,18 @@ impl Scenario {
 struct Told(&'static str, &'static str);
 
 impl Told {
-    fn opens(self, opening: Vec<Value>, opened: Vec<Expected>) -> Opened {
-        Opened { told: self, opening, opened }
+    fn opens(self, opening: Vec<Value>, opened: Vec<Expected>) -> Begun {
+        Begun { told: self, opening, opened }
     }
 }
 
-struct Opened {
+struct Begun {
     told: Told,
     opening: Vec<Value>,
     opened: Vec<Expected>,
 }
 
-impl Opened {
+impl Begun {
     fn then(self, closing: Vec<Value>, closed: Vec<Expected>) -> Scenario {
         let Self { told: Told(code, name), opening, opened } = self;
         Scenario { name, code, opening, opened, closing, closed }

@@ -173,8 +173,11 @@ async fn the_store_gives_what_the_rules_say_in_every_order_part_4() {
     try_part(3).await;
 }
 
-/// The stored rows of a code of a tenant: from which commit to which.
-async fn rows(url: &str, tenant: &str, code: &str) -> Vec<(i64, i64, String)> {
+/// A stored row of a finding: from which commit, to which, its severity.
+type Row = (i64, i64, String);
+
+/// The stored rows of a code of a tenant.
+async fn rows(url: &str, tenant: &str, code: &str) -> Vec<Row> {
     let question = format!(
         "SELECT f.from_seq, f.to_seq, f.severity FROM finding f JOIN tenant t ON t.id = f.tenant_id \
          WHERE t.name = '{tenant}' AND f.code = '{code}' ORDER BY f.from_seq"
@@ -193,7 +196,7 @@ async fn a_finding_that_was_cleared_on_the_way_is_ended_and_not_deleted() {
     let back = scenario("what came back is gone again");
     let info = |from: i64, to: i64, severity: &str| (from, to, severity.to_owned());
     // In the order of the records, and with the last of all sent before what it explains.
-    let cases: [(&str, &Scenario, &[usize], Vec<(i64, i64, String)>); 6] = [
+    let cases: [(&str, &Scenario, &[usize], Vec<Row>); 6] = [
         ("hole", hole, &[0, 1, 2, 3], vec![info(3, 4, "warning")]),
         ("no-hole", hole, &[0, 1, 3, 2], vec![]),
         ("worse-first", rollback, &[0, 1, 2], vec![info(2, 3, "error"), info(3, OPEN, "info")]),
