@@ -61,6 +61,18 @@ impl Subject {
     pub fn object(object: &Object) -> Self {
         Self::Object(object.key.clone(), object.uid.clone())
     }
+
+    /// The natural key of the record or collection.
+    #[must_use]
+    pub fn key(&self) -> &NaturalKey {
+        match self {
+            Self::Object(key, _)
+            | Self::Epoch(key, _)
+            | Self::Sequence(key)
+            | Self::Delivery(key)
+            | Self::Family(key) => key,
+        }
+    }
 }
 
 impl std::fmt::Display for Subject {
@@ -86,6 +98,8 @@ pub struct Finding {
     pub subject: Subject,
     /// The row of the object that it is about, if it is about one.
     pub object: Option<i64>,
+    /// The cluster that it is about: the target of its records; empty where they have none.
+    pub cluster: String,
     /// What it was derived from, for people.
     pub detail: Map<String, Value>,
 }
@@ -94,13 +108,24 @@ impl Finding {
     /// A finding without details.
     #[must_use]
     pub fn new(code: &'static str, severity: Severity, subject: Subject) -> Self {
-        Self { code, severity, subject, object: None, detail: Map::new() }
+        let cluster = subject.key().cluster.clone();
+        Self { code, severity, subject, object: None, cluster, detail: Map::new() }
     }
 
     /// A finding about an object.
     #[must_use]
     pub fn on(code: &'static str, severity: Severity, object: &Object) -> Self {
-        Self { object: Some(object.id), ..Self::new(code, severity, Subject::object(object)) }
+        let finding = Self::new(code, severity, Subject::object(object)).on_cluster(object.cluster());
+        Self { object: Some(object.id), ..finding }
+    }
+
+    /// Says which cluster it is about.
+    #[must_use]
+    pub fn on_cluster(mut self, cluster: Option<&str>) -> Self {
+        if let Some(cluster) = cluster {
+            cluster.clone_into(&mut self.cluster);
+        }
+        self
     }
 
     /// Adds a detail.
@@ -159,16 +184,18 @@ pub fn derive_delivery(reader: &Reader, key: &NaturalKey) -> Vec<Finding> {
 pub fn derive_family(reader: &Reader, key: &NaturalKey) -> Vec<Finding> {
     let mut executions: Vec<&Object> =
         reader.members(key).into_iter().filter(|object| family(reader, object).as_ref() == Some(key)).collect();
-    executions.sort_by_key(|object| (object.birth(), object.ident()));
-    let versions = executions.iter().map(|object| match &object.latest().content.facts.detail {
-        Detail::Execution(facts) => facts.pack.version.as_deref(),
+    executions.sort_by_cached_key(|object| (object.birth(), object.ident(), object.object_key()));
+    let version = |object: &&Object| match &object.latest().content.facts.detail {
+        Detail::Execution(facts) => facts.pack.version.clone(),
         _ => None,
-    });
-    regression(versions)
+    };
+    let versions: Vec<Option<String>> = executions.iter().map(version).collect();
+    regression(&versions)
         .map(|(from, to)| {
             Finding::new("VERSION_REGRESSED", Severity::Info, Subject::Family(key.clone()))
-                .with("from", from)
-                .with("to", to)
+                .with("from", &versions[from])
+                .with("to", &versions[to])
+                .with("executions", [executions[from].object_key(), executions[to].object_key()])
         })
         .into_iter()
         .collect()
@@ -337,26 +364,24 @@ fn delivery(object: &Object) -> Option<NaturalKey> {
 }
 
 fn regressed_pack(object: &Object) -> Option<Finding> {
-    let versions = object.history.versions.iter().map(|version| match &version.content.facts.detail {
-        Detail::Pack(facts) => facts.version.as_deref(),
+    let version = |version: &Version| match &version.content.facts.detail {
+        Detail::Pack(facts) => facts.version.clone(),
         _ => None,
-    });
-    let (from, to) = regression(versions)?;
-    Some(Finding::on("VERSION_REGRESSED", Severity::Info, object).with("from", from).with("to", to))
+    };
+    let versions: Vec<Option<String>> = object.history.versions.iter().map(version).collect();
+    let (from, to) = regression(&versions)?;
+    let finding = Finding::on("VERSION_REGRESSED", Severity::Info, object);
+    Some(finding.with("from", &versions[from]).with("to", &versions[to]))
 }
 
-/// The highest earlier version and the last one, if the last is lower. What is no version is skipped,
-/// but a last one that is none compares with nothing.
-fn regression<'a>(versions: impl Iterator<Item = Option<&'a str>>) -> Option<(&'a str, &'a str)> {
-    let versions: Vec<Option<&str>> = versions.collect();
-    let to = (*versions.last()?)?;
-    let last = PackVersion::parse(to)?;
-    let (highest, from) = versions
-        .into_iter()
-        .flatten()
-        .filter_map(|text| Some((PackVersion::parse(text)?, text)))
-        .max_by_key(|v| v.0)?;
-    (last < highest).then_some((from, to))
+/// The places of the highest version and of the last one, if the last is lower. What is no version is
+/// skipped, but a last one that is none compares with nothing.
+fn regression(versions: &[Option<String>]) -> Option<(usize, usize)> {
+    let parsed: Vec<Option<PackVersion>> =
+        versions.iter().map(|version| version.as_deref().and_then(PackVersion::parse)).collect();
+    let last = parsed.last()?.as_ref()?;
+    let highest = parsed.iter().enumerate().filter_map(|(i, version)| Some((version.as_ref()?, i))).max()?;
+    (last < highest.0).then_some((highest.1, versions.len() - 1))
 }
 
 fn receipt_findings(reader: &Reader, object: &Object, facts: &ReceiptFacts) -> Vec<Finding> {

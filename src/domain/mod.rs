@@ -5,6 +5,7 @@ pub mod digest;
 pub mod envelope;
 pub mod face;
 pub mod facts;
+pub mod finding_text;
 pub mod findings;
 pub mod history;
 pub mod identity;

@@ -87,6 +87,8 @@ pub struct Row {
     pub object: i64,
     /// The identity of the result (uid, or object key).
     pub ident: String,
+    /// The object key of the result: two names may share a uid.
+    pub key: String,
     /// The index of the version that gives this revision's content.
     pub version: usize,
     /// First effective time of the result, microseconds.
@@ -146,6 +148,8 @@ pub struct Detail {
     pub latest_at: i64,
     /// How many of its results have no owner that tells their epoch.
     pub unowned: i64,
+    /// The target of its latest result that names one.
+    pub cluster: Option<String>,
 }
 
 /// One epoch: the chain of one execution.
@@ -323,6 +327,7 @@ impl<'a, 'r> Chain<'a, 'r> {
         let status = status(members.iter().any(|i| is_conflicted(self.members[*i].object)), &gaps, &forks, &broken);
         let latest_at = members.iter().flat_map(|i| self.members[*i].times()).max().unwrap_or(i64::MIN);
         let unowned = members.iter().filter(|i| self.members[**i].object.history.owner().is_none()).count();
+        let cluster = rows.iter().rev().find_map(|(i, _)| self.members[*i].object.cluster()).map(ToOwned::to_owned);
         let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row.row.clone()).collect();
         let head = rows.last();
         let active = rows.iter().rev().find(|row| is_newest && row.is_active());
@@ -343,6 +348,7 @@ impl<'a, 'r> Chain<'a, 'r> {
                 actives: count(rows.iter().filter(|row| row.is_active()).count()),
                 latest_at,
                 unowned: count(unowned),
+                cluster,
             },
         };
         Epoch { summary, rows }
@@ -391,15 +397,24 @@ impl<'a, 'r> Chain<'a, 'r> {
             epochs.iter().flat_map(|epoch| epoch_findings(self.key, &epoch.summary)).collect();
         let active: Vec<RowRef> =
             epochs.iter().flat_map(|epoch| &epoch.rows).filter(|row| row.is_active()).map(row_ref).collect();
-        findings.extend(two_actives(self.key, &active));
+        findings.extend(two_actives(self.key, epochs.iter().map(|epoch| &epoch.summary), &active));
         findings.extend(self.members.iter().filter_map(|member| orphan(self.reader, member.object)));
         findings
     }
 }
 
-fn two_actives(key: &NaturalKey, active: &[RowRef]) -> Option<Finding> {
-    (active.len() > 1)
-        .then(|| Finding::new("TWO_ACTIVES", Severity::Warning, Subject::Sequence(key.clone())).with("results", active))
+/// The finding on more than one active result, on the cluster of the newest epoch that names one.
+fn two_actives<'a>(
+    key: &NaturalKey,
+    epochs: impl DoubleEndedIterator<Item = &'a Summary>,
+    active: &[RowRef],
+) -> Option<Finding> {
+    let cluster = epochs.rev().find_map(|epoch| epoch.detail.cluster.as_deref());
+    (active.len() > 1).then(|| {
+        Finding::new("TWO_ACTIVES", Severity::Warning, Subject::Sequence(key.clone()))
+            .on_cluster(cluster)
+            .with("results", active)
+    })
 }
 
 fn orphan(reader: &Reader, object: &Object) -> Option<Finding> {
@@ -443,8 +458,8 @@ fn count(n: usize) -> i64 {
 }
 
 /// The order of a chain. Ties go to what was seen later, then to the uid: a label must not move the head.
-fn place(row: &Row) -> (i64, i64, &str) {
-    (row.revision, row.first_at, &row.ident)
+fn place(row: &Row) -> (i64, i64, &str, &str) {
+    (row.revision, row.first_at, &row.ident, &row.key)
 }
 
 fn row_ref(row: &Row) -> RowRef {
@@ -471,6 +486,7 @@ fn own_rows(object: &Object) -> Vec<MemberRow<'_>> {
             revision: facts.revision,
             object: object.id,
             ident: object.ident(),
+            key: object.object_key(),
             version: i,
             first_at: object.history.first_at(),
             live: i + 1 == versions.len() && object.history.is_live(),
@@ -547,5 +563,5 @@ fn epoch_findings(key: &NaturalKey, Summary { uid, detail: epoch, .. }: &Summary
     if !epoch.broken.is_empty() {
         findings.push(Finding::new("BROKEN_LINK", Severity::Warning, subject()).with("results", &epoch.broken));
     }
-    findings
+    findings.into_iter().map(|finding| finding.on_cluster(epoch.cluster.as_deref())).collect()
 }

@@ -215,14 +215,17 @@ impl<'a> Reader<'a> {
         self.world.end(key, uid).is_some()
     }
 
-    /// The objects of all keys that ever joined a collection. Not noted as read: a change of a
-    /// member reaches its collections by the membership itself.
+    /// The objects of all keys that ever joined a collection, by natural key and uid: never in the
+    /// order in which they arrived. Not noted as read: a change of a member reaches its collections by
+    /// the membership itself.
     pub fn members(&self, collection: &NaturalKey) -> Vec<&'a Object> {
         let Some(members) = self.world.members.get(collection) else {
             self.missing.borrow_mut().insert(collection.clone());
             return Vec::new();
         };
-        members.iter().flat_map(|member| self.loaded(member)).collect()
+        let mut objects: Vec<&Object> = members.iter().flat_map(|member| self.loaded(member)).collect();
+        objects.sort_by(|a, b| (&a.key, &a.uid).cmp(&(&b.key, &b.uid)));
+        objects
     }
 
     fn loaded(&self, key: &NaturalKey) -> &'a [Object] {

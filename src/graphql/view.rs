@@ -11,7 +11,8 @@ use async_graphql::dataloader::{DataLoader, Loader};
 use super::error::ApiError;
 use crate::service::query::{Body, Identity, Position, Question, Reference, Scope, SequenceName};
 use crate::storage::{
-    Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredRecord, StoredRevision, StoredVersion,
+    FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredRecord, StoredRevision,
+    StoredVersion,
 };
 
 /// How long a loader gathers keys. Sibling fields ask within microseconds of each other.
@@ -53,9 +54,9 @@ pub struct RevisionsKey(pub i64, pub String, pub Page<RevisionPlace>);
 /// A result of a source, by its identity as chains name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdentKey(pub i64, pub String);
-/// The findings on a subject of a source.
+/// The findings on a subject of a source, those that stand or others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FindingsKey(pub i64, pub String);
+pub struct FindingsKey(pub i64, pub String, pub FindingState);
 /// The bytes of an item in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QuarantineKey(pub i64);
@@ -234,13 +235,15 @@ impl Loader<FindingsKey> for Loads {
     type Error = ApiError;
 
     async fn load(&self, keys: &[FindingsKey]) -> Result<HashMap<FindingsKey, Arc<[StoredFinding]>>, ApiError> {
-        let mut subjects: Vec<&str> = keys.iter().map(|key| key.1.as_str()).collect();
-        subjects.sort_unstable();
-        subjects.dedup();
         let mut found: HashMap<FindingsKey, Vec<StoredFinding>> = HashMap::new();
-        for finding in self.0.findings_by_subject(&subjects).await? {
-            let key = FindingsKey(finding.source, finding.subject.clone());
-            found.entry(key).or_default().push(finding);
+        for state in [FindingState::Open, FindingState::Cleared, FindingState::All] {
+            let mut subjects: Vec<&str> = keys.iter().filter(|key| key.2 == state).map(|key| key.1.as_str()).collect();
+            subjects.sort_unstable();
+            subjects.dedup();
+            for finding in self.0.findings_by_subject(&subjects, state).await? {
+                let key = FindingsKey(finding.source, finding.subject.clone(), state);
+                found.entry(key).or_default().push(finding);
+            }
         }
         Ok(found.into_iter().map(|(key, findings)| (key, findings.into())).collect())
     }

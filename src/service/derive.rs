@@ -715,6 +715,8 @@ fn finding_row(unit_id: i64, finding: &Finding) -> FindingRow {
         object_id: finding.object,
         severity: finding.severity.as_str().to_owned(),
         detail: serde_json::Value::Object(finding.detail.clone()).to_string(),
+        cluster: finding.cluster.clone(),
+        namespace: finding.subject.key().namespace.clone(),
     }
 }
 

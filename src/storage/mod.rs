@@ -4,6 +4,7 @@ mod dialect;
 mod driver;
 mod dump;
 mod error;
+mod findings;
 mod list;
 mod migrate;
 mod page;
@@ -16,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use driver::{Timeouts, Work};
 pub use error::StoreError;
+pub use findings::*;
 pub use list::{RecordFilter, RecordList, RecordOrder, RecordPlace};
 pub use page::{Page, Rows};
 pub use read::*;

@@ -200,32 +200,6 @@ pub struct StoredRevision {
     pub superseded: i64,
 }
 
-/// An open finding.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct StoredFinding {
-    /// Hash of code and subject.
-    pub id: i64,
-    /// Its source's row.
-    #[sqlx(rename = "source_id")]
-    pub source: i64,
-    /// Its code.
-    pub code: String,
-    /// Its severity.
-    pub severity: String,
-    /// What it is about.
-    pub subject: String,
-    /// What it was derived from, as JSON.
-    pub detail: String,
-    /// The commit that raised it.
-    pub from_seq: i64,
-    /// When that was, microseconds.
-    pub committed_at: i64,
-    /// The namespace of the record or sequence that derives it.
-    pub unit_namespace: String,
-    /// Its name.
-    pub unit_name: String,
-}
-
 /// An item in quarantine, without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct StoredQuarantine {
@@ -249,10 +223,14 @@ pub struct StoredQuarantine {
     pub principal: String,
     /// When, microseconds.
     pub received_at: i64,
-    /// 1 if it was sent in strict mode.
+    /// 1 if strict mode refused it.
     pub strict: i64,
     /// Its size in bytes.
     pub size: i64,
+    /// When it was refused again, for the reason that it has now, microseconds.
+    pub refused_at: Option<i64>,
+    /// Who tried then.
+    pub refused_by: Option<String>,
 }
 
 impl TryFrom<Vec<u8>> for Digest {
@@ -276,17 +254,6 @@ pub struct SequenceFilter {
     pub status: Option<ChainStatus>,
 }
 
-/// What narrows a list of findings.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FindingFilter {
-    /// The code.
-    pub code: Option<String>,
-    /// The severity.
-    pub severity: Option<String>,
-    /// The source's row.
-    pub source: Option<i64>,
-}
-
 /// What narrows a list of items in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QuarantineFilter {
@@ -294,6 +261,10 @@ pub struct QuarantineFilter {
     pub source: Option<i64>,
     /// The code of the reason.
     pub code: Option<String>,
+    /// Received at this time or later, microseconds.
+    pub received_from: Option<i64>,
+    /// Received before this time, microseconds.
+    pub received_until: Option<i64>,
 }
 
 /// The place of a sequence in a list: source, namespace, name.
@@ -805,61 +776,6 @@ impl AsOf {
         self.batch(&sql::REVISIONS_OF_OBJECTS, &objects).await
     }
 
-    /// The findings open on subjects, newest first.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn findings_by_subject(&self, subjects: &[&str]) -> Result<Vec<StoredFinding>, StoreError> {
-        #[derive(Serialize)]
-        struct Subject<'a> {
-            subject: &'a str,
-        }
-        if subjects.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rows: Vec<Subject> = subjects.iter().map(|subject| Subject { subject }).collect();
-        self.batch(&sql::FINDINGS_BY_SUBJECT, &rows).await
-    }
-
-    /// The open findings, newest first.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_findings(
-        &self,
-        filter: &FindingFilter,
-        page: &Page<EntryPlace>,
-    ) -> Result<Rows<StoredFinding>, StoreError> {
-        let (from_seq, id) = descending(page);
-        let args = [
-            self.tenant.into(),
-            self.seq.into(),
-            from_seq.into(),
-            id.into(),
-            page.fetch().into(),
-            or_empty(filter.code.as_deref()),
-            or_empty(filter.severity.as_deref()),
-            or_zero(filter.source),
-        ];
-        let statement = if page.backward { &sql::FINDINGS_PAGE_BACK } else { &sql::FINDINGS_PAGE };
-        Ok(page.rows(self.pool.rows(statement, &args).await?))
-    }
-
-    /// How many findings [`Self::list_findings`] has.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn count_findings(&self, filter: &FindingFilter) -> Result<i64, StoreError> {
-        let args = [
-            self.tenant.into(),
-            self.seq.into(),
-            or_empty(filter.code.as_deref()),
-            or_empty(filter.severity.as_deref()),
-            or_zero(filter.source),
-        ];
-        self.count(&sql::FINDINGS_COUNT, &args).await
-    }
-
     /// The items in quarantine, newest first.
     ///
     /// # Errors
@@ -870,15 +786,8 @@ impl AsOf {
         page: &Page<EntryPlace>,
     ) -> Result<Rows<StoredQuarantine>, StoreError> {
         let (from_seq, id) = descending(page);
-        let args = [
-            self.tenant.into(),
-            self.seq.into(),
-            from_seq.into(),
-            id.into(),
-            page.fetch().into(),
-            or_zero(filter.source),
-            or_empty(filter.code.as_deref()),
-        ];
+        let mut args = self.quarantine_args(filter).to_vec();
+        args.extend([from_seq.into(), id.into(), page.fetch().into()]);
         let statement = if page.backward { &sql::QUARANTINE_PAGE_BACK } else { &sql::QUARANTINE_PAGE };
         Ok(page.rows(self.pool.rows(statement, &args).await?))
     }
@@ -888,8 +797,18 @@ impl AsOf {
     /// # Errors
     /// If the database fails.
     pub async fn count_quarantine(&self, filter: &QuarantineFilter) -> Result<i64, StoreError> {
-        let args = [self.tenant.into(), self.seq.into(), or_zero(filter.source), or_empty(filter.code.as_deref())];
-        self.count(&sql::QUARANTINE_COUNT, &args).await
+        self.count(&sql::QUARANTINE_COUNT, &self.quarantine_args(filter)).await
+    }
+
+    fn quarantine_args(&self, filter: &QuarantineFilter) -> [Arg; 6] {
+        [
+            self.tenant.into(),
+            self.seq.into(),
+            or_zero(filter.source),
+            or_empty(filter.code.as_deref()),
+            filter.received_from.unwrap_or(i64::MIN).into(),
+            filter.received_until.unwrap_or(i64::MAX).into(),
+        ]
     }
 
     /// Items in quarantine by id; those that are not there (any longer) are left out.
@@ -929,11 +848,11 @@ fn descending(page: &Page<(i64, i64)>) -> (i64, i64) {
     page.from.unwrap_or(if page.backward { (i64::MIN, i64::MIN) } else { (i64::MAX, i64::MAX) })
 }
 
-fn or_zero(id: Option<i64>) -> Arg {
+pub(super) fn or_zero(id: Option<i64>) -> Arg {
     Arg::Int(id.unwrap_or(0))
 }
 
-fn or_empty(text: Option<&str>) -> Arg {
+pub(super) fn or_empty(text: Option<&str>) -> Arg {
     text.unwrap_or_default().into()
 }
 

@@ -202,25 +202,28 @@ macro_rules! sequence_filter {
     };
 }
 
-/// The columns of a finding, the key of the unit that derives it, and when it was raised.
+/// The columns of a finding, the key of the unit that derives it, when it was raised, and when it was cleared.
 macro_rules! finding_columns {
     () => {
-        "f.id, f.source_id, f.code, f.severity, f.subject, f.detail, f.from_seq, k.committed_at, \
-         n.namespace AS unit_namespace, n.name AS unit_name "
+        "f.id, f.source_id, f.code, f.severity, f.subject, f.detail, f.cluster, f.namespace, f.raised_seq, \
+         k.committed_at AS raised_at, c.seq AS cleared_seq, c.committed_at AS cleared_at, n.namespace AS unit_namespace, n.name AS unit_name "
     };
 }
 
+/// What [`finding_columns`] needs. What was cleared after the commit $2 is not known to be. The first join is an outer
+/// one, though its row is always there, so that no planner begins with all commits and sorts their findings.
 macro_rules! finding_joins {
     () => {
-        "JOIN ledger_commit k ON k.tenant_id = f.tenant_id AND k.seq = f.from_seq \
-         JOIN node n ON n.tenant_id = f.tenant_id AND n.id = f.unit_id "
+        "LEFT JOIN ledger_commit k ON k.tenant_id = f.tenant_id AND k.seq = f.raised_seq \
+         JOIN node n ON n.tenant_id = f.tenant_id AND n.id = f.unit_id \
+         LEFT JOIN ledger_commit c ON c.tenant_id = f.tenant_id AND c.seq = f.to_seq AND f.to_seq <= $2 "
     };
 }
 
 /// The findings that are open on the units $2.
 macro_rules! findings_open {
     () => {
-        "SELECT unit_id, code, subject, object_id, severity, detail, id, from_seq FROM finding \
+        "SELECT unit_id, code, subject, object_id, severity, detail, id, cluster, namespace, from_seq FROM finding \
          WHERE tenant_id = $1 AND unit_id IN {ints $2} AND to_seq = 9223372036854775807 "
     };
 }
@@ -233,11 +236,94 @@ macro_rules! revisions_open {
     };
 }
 
-/// The columns of an item in quarantine without its bytes.
+/// The findings open (0), cleared (1) or either (2) as of the commit $2, each once: the row of a finding that another
+/// row of it follows was replaced.
+macro_rules! finding_state {
+    ($state:literal) => {
+        concat!(
+            "AND f.from_seq <= $2 AND ((f.to_seq > $2 AND ",
+            $state,
+            " <> 1) \
+             OR (f.to_seq <= $2 AND f.replaced = 0 AND ",
+            $state,
+            " <> 0)) "
+        )
+    };
+}
+
+/// The findings of one value of one column, which drives, raised within bounds; all else is checked.
+macro_rules! finding_rows {
+    ($driven:literal) => {
+        concat!(
+            "WHERE f.tenant_id = $1 AND ", $driven, " AND (f.raised_seq, f.id) > ($4, $5) \
+             AND (f.raised_seq, f.id) < ($6, $7) ", finding_state!("$8"),
+            "AND ($9 = '[]' OR f.code IN (SELECT r.word FROM {rows $9: word text} r)) \
+             AND ($10 = '[]' OR f.severity IN (SELECT r.word FROM {rows $10: word text} r)) \
+             AND ($11 = 0 OR f.source_id = $11) AND ($12 = '' OR f.cluster = $12) AND ($13 = '' OR f.namespace = $13) "
+        )
+    };
+}
+
+/// A page of findings, newest raised first.
+macro_rules! findings_page {
+    ($driven:literal) => {
+        concat!(
+            "SELECT ",
+            finding_columns!(),
+            "FROM finding f ",
+            finding_joins!(),
+            finding_rows!($driven),
+            "ORDER BY f.raised_seq DESC, f.id DESC LIMIT $14"
+        )
+    };
+}
+
+/// A page of findings, oldest raised first.
+macro_rules! findings_page_back {
+    ($driven:literal) => {
+        concat!(
+            "SELECT ",
+            finding_columns!(),
+            "FROM finding f ",
+            finding_joins!(),
+            finding_rows!($driven),
+            "ORDER BY f.raised_seq, f.id LIMIT $14"
+        )
+    };
+}
+
+/// How many findings there are of each code and severity.
+macro_rules! findings_count {
+    ($driven:literal) => {
+        concat!(
+            "SELECT f.code, f.severity, COUNT(*) FROM finding f ",
+            finding_rows!($driven),
+            "GROUP BY f.code, f.severity"
+        )
+    };
+}
+
+/// The columns of an item in quarantine without its bytes, with the reason in force as of the commit $2.
 macro_rules! quarantine_columns {
     () => {
-        "q.id, q.source_id, q.from_seq, q.digest, q.code, q.path, q.message, q.principal, q.received_at, q.strict, \
-         q.size FROM quarantine q "
+        "q.id, q.source_id, q.from_seq, q.digest, COALESCE(r.code, q.code) AS code, COALESCE(r.path, q.path) AS path, \
+         COALESCE(r.message, q.message) AS message, q.principal, q.received_at, COALESCE(r.strict, q.strict) AS strict, \
+         q.size, r.refused_at, r.principal AS refused_by "
+    };
+}
+
+macro_rules! quarantine_joins {
+    () => {
+        "FROM quarantine q LEFT JOIN quarantine_refusal r ON r.tenant_id = q.tenant_id AND r.id = q.id \
+         AND r.from_seq <= $2 AND r.to_seq > $2 "
+    };
+}
+
+/// What narrows a list of items in quarantine: source, code of the reason, when received.
+macro_rules! quarantine_filter {
+    () => {
+        "AND q.from_seq <= $2 AND q.to_seq > $2 AND ($3 = 0 OR q.source_id = $3) \
+         AND ($4 = '' OR COALESCE(r.code, q.code) = $4) AND q.received_at >= $5 AND q.received_at < $6 "
     };
 }
 
@@ -482,15 +568,19 @@ catalogue! {
         r.version_n, r.live, r.superseded, $4 \
         FROM {rows $3: sequence_id int, epoch_uid text, revision int, first_at int, key_hash int, object_id int, version_n int, \
         live int, superseded int} r";
-    /// Ends findings.
-    FINDINGS_CLOSE = "UPDATE finding SET to_seq = $2 FROM {rows $3: unit_id int, code text, subject text, from_seq int} r \
+    /// Ends findings; those that another row of the same follows are replaced, not cleared.
+    FINDINGS_CLOSE = "UPDATE finding SET to_seq = $2, replaced = r.replaced \
+        FROM {rows $3: unit_id int, code text, subject text, from_seq int, replaced int} r \
         WHERE finding.tenant_id = $1 AND finding.unit_id = r.unit_id AND finding.code = r.code \
         AND finding.subject = r.subject AND finding.from_seq = r.from_seq";
-    /// Writes findings.
+    /// Writes findings. One that takes the place of a row that ends here was raised when that was.
     FINDINGS_INSERT = "INSERT INTO finding (tenant_id, unit_id, code, subject, from_seq, to_seq, id, source_id, \
-        object_id, severity, detail, rules) \
-        SELECT $1, r.unit_id, r.code, r.subject, $2, 9223372036854775807, r.id, $4, r.object_id, r.severity, r.detail, $5 \
-        FROM {rows $3: unit_id int, code text, subject text, object_id int, id int, severity text, detail text} r";
+        object_id, severity, detail, rules, raised_seq, replaced, cluster, namespace) \
+        SELECT $1, r.unit_id, r.code, r.subject, $2, 9223372036854775807, r.id, $4, r.object_id, r.severity, r.detail, $5, \
+        COALESCE((SELECT MAX(p.raised_seq) FROM finding p WHERE p.tenant_id = $1 AND p.unit_id = r.unit_id \
+        AND p.code = r.code AND p.subject = r.subject AND p.to_seq = $2 AND p.replaced = 1), $2), 0, r.cluster, r.namespace \
+        FROM {rows $3: unit_id int, code text, subject text, object_id int, id int, severity text, detail text, \
+        cluster text, namespace text} r";
     /// The findings open on records.
     FINDINGS_OF_OBJECTS = "SELECT object_id, unit_id, code FROM finding \
         WHERE tenant_id = $1 AND object_id IN {ints $2} AND to_seq = 9223372036854775807";
@@ -511,19 +601,31 @@ catalogue! {
     QUARANTINE_CLOSE = "UPDATE quarantine SET to_seq = $2 WHERE tenant_id = $1 AND id IN {ints $3} \
         AND to_seq = 9223372036854775807";
     /// The items in quarantine as of a commit, newest first, a page at a time; without their bytes.
-    QUARANTINE_PAGE = concat!("SELECT ", quarantine_columns!(),
-        "WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 AND (q.from_seq, q.id) < ($3, $4) \
-        AND ($6 = 0 OR q.source_id = $6) AND ($7 = '' OR q.code = $7) ORDER BY q.from_seq DESC, q.id DESC LIMIT $5");
+    QUARANTINE_PAGE = concat!("SELECT ", quarantine_columns!(), quarantine_joins!(),
+        "WHERE q.tenant_id = $1 AND (q.from_seq, q.id) < ($7, $8) ", quarantine_filter!(),
+        "ORDER BY q.from_seq DESC, q.id DESC LIMIT $9");
     /// The same, oldest first.
-    QUARANTINE_PAGE_BACK = concat!("SELECT ", quarantine_columns!(),
-        "WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 AND (q.from_seq, q.id) > ($3, $4) \
-        AND ($6 = 0 OR q.source_id = $6) AND ($7 = '' OR q.code = $7) ORDER BY q.from_seq, q.id LIMIT $5");
+    QUARANTINE_PAGE_BACK = concat!("SELECT ", quarantine_columns!(), quarantine_joins!(),
+        "WHERE q.tenant_id = $1 AND (q.from_seq, q.id) > ($7, $8) ", quarantine_filter!(),
+        "ORDER BY q.from_seq, q.id LIMIT $9");
     /// How many items in quarantine match.
-    QUARANTINE_COUNT = "SELECT COUNT(*) FROM quarantine q WHERE q.tenant_id = $1 AND q.from_seq <= $2 AND q.to_seq > $2 \
-        AND ($3 = 0 OR q.source_id = $3) AND ($4 = '' OR q.code = $4)";
+    QUARANTINE_COUNT = concat!("SELECT COUNT(*) ", quarantine_joins!(), "WHERE q.tenant_id = $1 ", quarantine_filter!());
     /// Items in quarantine as of a commit, by id.
-    QUARANTINE_BY_ID = concat!("SELECT ", quarantine_columns!(),
+    QUARANTINE_BY_ID = concat!("SELECT ", quarantine_columns!(), quarantine_joins!(),
         "WHERE q.tenant_id = $1 AND q.id IN {ints $3} AND q.from_seq <= $2 AND q.to_seq > $2 ORDER BY q.id");
+    /// The reasons for which items in quarantine were refused last.
+    QUARANTINE_REASONS = "SELECT q.id, COALESCE(r.code, q.code) AS code, COALESCE(r.path, q.path) AS path, \
+        COALESCE(r.message, q.message) AS message, COALESCE(r.strict, q.strict) AS strict FROM quarantine q \
+        LEFT JOIN quarantine_refusal r ON r.tenant_id = q.tenant_id AND r.id = q.id AND r.to_seq = 9223372036854775807 \
+        WHERE q.tenant_id = $1 AND q.id IN {ints $2} AND q.to_seq = 9223372036854775807";
+    /// Ends the reasons in force of items in quarantine.
+    QUARANTINE_REFUSALS_CLOSE = "UPDATE quarantine_refusal SET to_seq = $2 WHERE tenant_id = $1 AND id IN {ints $3} \
+        AND to_seq = 9223372036854775807";
+    /// Puts new reasons into force.
+    QUARANTINE_REFUSALS_INSERT = "INSERT INTO quarantine_refusal (tenant_id, id, from_seq, to_seq, code, path, message, \
+        principal, refused_at, strict) \
+        SELECT $1, r.id, $2, 9223372036854775807, r.code, r.path, r.message, r.principal, r.refused_at, r.strict \
+        FROM {rows $3: id int, code text, path text, message text, principal text, refused_at int, strict int} r";
     /// The bytes of items in quarantine.
     QUARANTINE_BYTES = "SELECT id, bytes FROM quarantine WHERE tenant_id = $1 AND id IN {ints $2}";
 
@@ -675,23 +777,61 @@ catalogue! {
     REVISIONS_OF_OBJECTS = "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded \
         FROM revision WHERE tenant_id = $1 AND object_id IN {ints $2} AND from_seq <= $3 AND to_seq > $3 \
         ORDER BY object_id, version_n";
-    /// The findings open on subjects as of a commit.
-    FINDINGS_BY_SUBJECT = concat!("SELECT ", finding_columns!(), "FROM {rows $2: subject text} r \
-        JOIN finding f ON f.tenant_id = $1 AND f.subject = r.subject AND f.from_seq <= $3 AND f.to_seq > $3 ",
-        finding_joins!(), "ORDER BY f.from_seq DESC, f.id DESC");
-    /// The findings open as of a commit, newest first, a page at a time.
-    FINDINGS_PAGE = concat!("SELECT ", finding_columns!(), "FROM finding f ", finding_joins!(),
-        "WHERE f.tenant_id = $1 AND (f.from_seq, f.id) < ($3, $4) AND f.from_seq <= $2 AND f.to_seq > $2 \
-        AND ($6 = '' OR f.code = $6) AND ($7 = '' OR f.severity = $7) AND ($8 = 0 OR f.source_id = $8) \
-        ORDER BY f.from_seq DESC, f.id DESC LIMIT $5");
-    /// The same, oldest first.
-    FINDINGS_PAGE_BACK = concat!("SELECT ", finding_columns!(), "FROM finding f ", finding_joins!(),
-        "WHERE f.tenant_id = $1 AND (f.from_seq, f.id) > ($3, $4) AND f.from_seq <= $2 AND f.to_seq > $2 \
-        AND ($6 = '' OR f.code = $6) AND ($7 = '' OR f.severity = $7) AND ($8 = 0 OR f.source_id = $8) \
-        ORDER BY f.from_seq, f.id LIMIT $5");
-    /// How many findings match.
-    FINDINGS_COUNT = "SELECT COUNT(*) FROM finding f WHERE f.tenant_id = $1 AND f.from_seq <= $2 AND f.to_seq > $2 \
-        AND ($3 = '' OR f.code = $3) AND ($4 = '' OR f.severity = $4) AND ($5 = 0 OR f.source_id = $5)";
+    /// The findings on subjects as of a commit.
+    FINDINGS_BY_SUBJECT = concat!("SELECT ", finding_columns!(), "FROM {rows $3: subject text} r \
+        JOIN finding f ON f.tenant_id = $1 AND f.subject = r.subject ", finding_state!("$4"),
+        finding_joins!(), "ORDER BY f.raised_seq DESC, f.id DESC");
+    /// The first commit from a time on.
+    COMMIT_FROM = "SELECT seq FROM ledger_commit WHERE tenant_id = $1 AND committed_at >= $2 \
+        ORDER BY committed_at, seq LIMIT 1";
+    /// The findings of all sources as of a commit, newest raised first, a page at a time.
+    FINDINGS_PAGE = findings_page!("$3 = ''");
+    /// The same, oldest raised first.
+    FINDINGS_PAGE_BACK = findings_page_back!("$3 = ''");
+    /// How many there are of each code and severity.
+    FINDINGS_COUNT = findings_count!("$3 = ''");
+    /// The findings of a unit as of a commit, newest raised first, a page at a time.
+    FINDINGS_OF_UNIT_PAGE = findings_page!("f.unit_id = CAST(CAST($3 AS TEXT) AS BIGINT)");
+    /// The same, oldest raised first.
+    FINDINGS_OF_UNIT_PAGE_BACK = findings_page_back!("f.unit_id = CAST(CAST($3 AS TEXT) AS BIGINT)");
+    /// How many there are of each code and severity.
+    FINDINGS_OF_UNIT_COUNT = findings_count!("f.unit_id = CAST(CAST($3 AS TEXT) AS BIGINT)");
+    /// The findings of a subject as of a commit, newest raised first, a page at a time.
+    FINDINGS_OF_SUBJECT_PAGE = findings_page!("f.subject = $3");
+    /// The same, oldest raised first.
+    FINDINGS_OF_SUBJECT_PAGE_BACK = findings_page_back!("f.subject = $3");
+    /// How many there are of each code and severity.
+    FINDINGS_OF_SUBJECT_COUNT = findings_count!("f.subject = $3");
+    /// The findings of a cluster as of a commit, newest raised first, a page at a time.
+    FINDINGS_OF_CLUSTER_PAGE = findings_page!("f.cluster = $3");
+    /// The same, oldest raised first.
+    FINDINGS_OF_CLUSTER_PAGE_BACK = findings_page_back!("f.cluster = $3");
+    /// How many there are of each code and severity.
+    FINDINGS_OF_CLUSTER_COUNT = findings_count!("f.cluster = $3");
+    /// The findings of a namespace as of a commit, newest raised first, a page at a time.
+    FINDINGS_OF_NAMESPACE_PAGE = findings_page!("f.namespace = $3");
+    /// The same, oldest raised first.
+    FINDINGS_OF_NAMESPACE_PAGE_BACK = findings_page_back!("f.namespace = $3");
+    /// How many there are of each code and severity.
+    FINDINGS_OF_NAMESPACE_COUNT = findings_count!("f.namespace = $3");
+    /// The findings of a code as of a commit, newest raised first, a page at a time.
+    FINDINGS_OF_CODE_PAGE = findings_page!("f.code = $3");
+    /// The same, oldest raised first.
+    FINDINGS_OF_CODE_PAGE_BACK = findings_page_back!("f.code = $3");
+    /// How many there are of each code and severity.
+    FINDINGS_OF_CODE_COUNT = findings_count!("f.code = $3");
+    /// The findings of a severity as of a commit, newest raised first, a page at a time.
+    FINDINGS_OF_SEVERITY_PAGE = findings_page!("f.severity = $3");
+    /// The same, oldest raised first.
+    FINDINGS_OF_SEVERITY_PAGE_BACK = findings_page_back!("f.severity = $3");
+    /// How many there are of each code and severity.
+    FINDINGS_OF_SEVERITY_COUNT = findings_count!("f.severity = $3");
+    /// The findings of a source as of a commit, newest raised first, a page at a time.
+    FINDINGS_OF_SOURCE_PAGE = findings_page!("f.source_id = $11 AND $3 = ''");
+    /// The same, oldest raised first.
+    FINDINGS_OF_SOURCE_PAGE_BACK = findings_page_back!("f.source_id = $11 AND $3 = ''");
+    /// How many there are of each code and severity.
+    FINDINGS_OF_SOURCE_COUNT = findings_count!("f.source_id = $11 AND $3 = ''");
     /// All versions as of a commit with their objects' keys: for exact comparison of whole states.
     DUMP_VERSIONS = "SELECT v.object_id, s.name AS source, n.kind, n.cluster, n.namespace, n.name, o.uid, v.n, v.from_at, v.to_at, \
         v.end_kind, c.digest, c.spec_digest FROM version v \

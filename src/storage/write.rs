@@ -354,6 +354,36 @@ pub struct FindingRow {
     pub detail: String,
     /// Hash of code and subject.
     pub id: i64,
+    /// The cluster that it is about; empty where there is none.
+    pub cluster: String,
+    /// The namespace that it is about; empty where there is none.
+    pub namespace: String,
+}
+
+/// A new reason for which an item in quarantine was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRefusal {
+    /// The item.
+    pub id: i64,
+    /// The reason.
+    pub reason: QuarantineReason,
+    /// Who tried.
+    pub principal: String,
+    /// When, microseconds.
+    pub refused_at: i64,
+}
+
+/// Why an item is in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct QuarantineReason {
+    /// The stable code.
+    pub code: String,
+    /// Where in the item.
+    pub path: String,
+    /// The reason.
+    pub message: String,
+    /// 1 if strict mode refused it.
+    pub strict: i64,
 }
 
 /// Everything that a commit writes beside the observations.
@@ -387,6 +417,8 @@ pub struct Changes {
     pub quarantine: Vec<NewQuarantine>,
     /// Items to take out of quarantine.
     pub released: Vec<i64>,
+    /// Items that stay in quarantine for another reason than before.
+    pub refused: Vec<NewRefusal>,
     /// The version of the rules.
     pub rules: i64,
     /// Writes listings that are missing though the state is as it should be: after a change of what is
@@ -1271,6 +1303,24 @@ impl WriteTx {
         self.write_rows(&sql::CONTENTS_FACTS, &[self.tenant.into()], &rows, &[]).await
     }
 
+    /// The reasons for which items in quarantine were refused last; those that are not there are left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn quarantine_reasons(&mut self, ids: &[i64]) -> Result<HashMap<i64, QuarantineReason>, StoreError> {
+        #[derive(FromRow)]
+        struct Found {
+            id: i64,
+            #[sqlx(flatten)]
+            reason: QuarantineReason,
+        }
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found: Vec<Found> = self.tx.rows(&sql::QUARANTINE_REASONS, &[self.tenant.into(), json(&ids)]).await?;
+        Ok(found.into_iter().map(|row| (row.id, row.reason)).collect())
+    }
+
     /// How the derived rows of `changes` differ from the stored ones.
     ///
     /// # Errors
@@ -1510,10 +1560,20 @@ impl WriteTx {
             code: String,
             subject: String,
             from_seq: i64,
+            replaced: i64,
         }
+        let goes_on = |old: &FindingRow| {
+            new.iter().any(|n| (n.unit_id, &n.code, &n.subject) == (old.unit_id, &old.code, &old.subject))
+        };
         let old: Vec<Old> = old
             .into_iter()
-            .map(|o| Old { unit_id: o.row.unit_id, code: o.row.code, subject: o.row.subject, from_seq: o.from_seq })
+            .map(|o| Old {
+                replaced: i64::from(goes_on(&o.row)),
+                unit_id: o.row.unit_id,
+                code: o.row.code,
+                subject: o.row.subject,
+                from_seq: o.from_seq,
+            })
             .collect();
         let before = [self.tenant.into(), seq.into()];
         self.write_rows(&sql::FINDINGS_CLOSE, &before, &old, &[]).await?;
@@ -1552,7 +1612,37 @@ impl WriteTx {
             .collect();
         let before = [self.tenant.into(), seq.into()];
         self.write_rows(&sql::QUARANTINE_INSERT, &before, &rows, &[self.source.into()]).await?;
-        self.write_rows(&sql::QUARANTINE_CLOSE, &before, &changes.released, &[]).await
+        self.write_rows(&sql::QUARANTINE_CLOSE, &before, &changes.released, &[]).await?;
+        self.write_refusals(&changes.refused, seq).await
+    }
+
+    async fn write_refusals(&mut self, refused: &[NewRefusal], seq: i64) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            id: i64,
+            code: &'a str,
+            path: &'a str,
+            message: &'a str,
+            principal: &'a str,
+            refused_at: i64,
+            strict: i64,
+        }
+        let rows: Vec<Row> = refused
+            .iter()
+            .map(|refusal| Row {
+                id: refusal.id,
+                code: &refusal.reason.code,
+                path: &refusal.reason.path,
+                message: &refusal.reason.message,
+                principal: &refusal.principal,
+                refused_at: refusal.refused_at,
+                strict: refusal.reason.strict,
+            })
+            .collect();
+        let ids: Vec<i64> = refused.iter().map(|refusal| refusal.id).collect();
+        let before = [self.tenant.into(), seq.into()];
+        self.write_rows(&sql::QUARANTINE_REFUSALS_CLOSE, &before, &ids, &[]).await?;
+        self.write_rows(&sql::QUARANTINE_REFUSALS_INSERT, &before, &rows, &[]).await
     }
 
     /// Makes everything written durable: when this returns, it is on disk.

@@ -203,7 +203,7 @@ impl<'a, 'r> Tail<'a, 'r> {
         let position = self.advance.epochs.iter().position(|epoch| epoch.uid == owner.uid);
         let epoch = if let Some(position) = position {
             let epoch = self.advance.epochs[position].clone();
-            self.advance.epochs[position] = self.follow(epoch, &row)?;
+            self.advance.epochs[position] = self.follow(epoch, object, &row)?;
             &self.advance.epochs[position]
         } else {
             let rank = self.advance.epochs.last()?.rank + 1;
@@ -221,7 +221,7 @@ impl<'a, 'r> Tail<'a, 'r> {
     }
 
     /// The epoch with one more row, which is the next revision and refers to the head, or to nothing.
-    fn follow(&self, mut epoch: Summary, row: &MemberRow) -> Option<Summary> {
+    fn follow(&self, mut epoch: Summary, object: &Object, row: &MemberRow) -> Option<Summary> {
         let head = epoch.detail.head.revision;
         // Below 1 there are revisions of which no gap is counted.
         if head < 1 || row.row.revision != head + 1 {
@@ -235,6 +235,13 @@ impl<'a, 'r> Tail<'a, 'r> {
             if found.id != epoch.head_id || own_rows(found).len() != 1 || !epoch.detail.broken.is_empty() {
                 return None;
             }
+        }
+        if let Some(cluster) = object.cluster().filter(|cluster| epoch.detail.cluster.as_deref() != Some(*cluster)) {
+            // The findings that stand on the epoch are about the cluster of before.
+            if epoch.status != ChainStatus::Complete {
+                return None;
+            }
+            epoch.detail.cluster = Some(cluster.to_owned());
         }
         epoch.rows += 1;
         epoch.head_id = row.row.object;
@@ -256,7 +263,7 @@ impl<'a, 'r> Tail<'a, 'r> {
             epoch.active_id = active.map(|row| row.object);
         }
         let actives: Vec<RowRef> = self.actives.iter().map(|placed| row_ref(&placed.row)).collect();
-        self.advance.two_actives = two_actives(self.key, &actives);
+        self.advance.two_actives = two_actives(self.key, self.advance.epochs.iter(), &actives);
         self.advance
     }
 }
@@ -280,6 +287,7 @@ fn first(uid: &str, rank: i64, object: &Object, row: &MemberRow) -> Option<Summa
             actives: 0,
             latest_at: row.since,
             unowned: 0,
+            cluster: object.cluster().map(ToOwned::to_owned),
         },
     })
 }

@@ -1,13 +1,16 @@
 //! The quarantine.
 
 use async_graphql::{Context, InputObject, Object};
+use serde::Serialize;
 
 use crate::auth::Scope;
 use crate::graphql::connection::{Connection, List, PageArgs, Total};
 use crate::graphql::context::view;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
+use crate::graphql::scalar::DateTime;
 use crate::graphql::types::quarantine::QuarantinedItem;
+use crate::service::query::QuarantineAsked;
 use crate::storage::{EntryPlace, Page, StoredQuarantine};
 
 /// What narrows a list of items in quarantine.
@@ -15,8 +18,16 @@ use crate::storage::{EntryPlace, Page, StoredQuarantine};
 struct QuarantineFilter {
     /// Only of this source.
     source: Option<String>,
-    /// Only refused with this code.
+    /// Only refused with this code, the last time that they were tried.
     code: Option<String>,
+    /// Only received at this time or later.
+    received_after: Option<DateTime>,
+    /// Only received before this time.
+    received_before: Option<DateTime>,
+}
+
+fn narrowed_by(asked: &QuarantineAsked) -> impl Serialize {
+    (asked.source.clone(), asked.code.clone(), asked.received_from, asked.received_until)
 }
 
 #[derive(Default)]
@@ -36,14 +47,20 @@ impl QuarantineQuery {
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<QuarantinedItem>, ApiError> {
         let view = view(ctx).await?;
-        let QuarantineFilter { source, code } = filter.unwrap_or_default();
-        let listed = List::new(&view, "quarantine", &(&source, &code));
+        let filter = filter.unwrap_or_default();
+        let asked = QuarantineAsked {
+            source: filter.source,
+            code: filter.code,
+            received_from: filter.received_after.map(|at| at.0),
+            received_until: filter.received_before.map(|at| at.0),
+        };
+        let listed = List::new(&view, "quarantine", &narrowed_by(&asked));
         let page: Page<EntryPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
-        let rows = view.scope().list_quarantine(source.as_deref(), code.as_deref(), &page).await?;
+        let rows = view.scope().list_quarantine(&asked, &page).await?;
         let scope = view.scope().clone();
         let total = Total::count(move || {
-            let (scope, source, code) = (scope.clone(), source.clone(), code.clone());
-            async move { Ok(scope.count_quarantine(source.as_deref(), code.as_deref()).await?) }
+            let (scope, asked) = (scope.clone(), asked.clone());
+            async move { Ok(scope.count_quarantine(&asked).await?) }
         });
         let place = |item: &StoredQuarantine| (item.from_seq, item.id);
         Ok(Connection::new(&listed, &page, rows, total, place, |item| QuarantinedItem::new(&view, item)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{ID, Object, SimpleObject};
 use futures_util::future::try_join_all;
 
-use super::enums::{ChainStatus, GapKind};
+use super::enums::{ChainStatus, FindingState, GapKind};
 use super::finding::Finding;
 use super::operation_result::PackOperationResult;
 use super::record::{Recorded, findings};
@@ -190,10 +190,11 @@ impl RevisionChain {
         self.epoch.detail.forks.iter().map(fork).collect()
     }
 
-    /// The findings open on the chain and its sequence, newest first. Those on single results are at
-    /// the results.
+    /// The findings on the chain and its sequence, newest first: those that stand unless asked otherwise.
+    /// Those on single results are at the results.
     async fn findings(
         &self,
+        #[graphql(desc = "Those that stand, those that were cleared, or both.", default)] state: FindingState,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
         #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
@@ -203,7 +204,7 @@ impl RevisionChain {
         let key = NaturalKey::sequence(&sequence.namespace, &sequence.name);
         let subjects =
             vec![Subject::Epoch(key.clone(), self.epoch.uid.clone()).to_string(), Subject::Sequence(key).to_string()];
-        findings(&self.view, sequence.source, subjects, PageArgs::new(first, after, last, before)).await
+        findings(&self.view, sequence.source, subjects, state.into(), PageArgs::new(first, after, last, before)).await
     }
 }
 

@@ -6,6 +6,7 @@ use async_graphql::Enum;
 use crate::domain::findings;
 use crate::domain::history::End;
 use crate::domain::sequence;
+use crate::storage;
 
 /// Defines an enum of words that records use.
 macro_rules! words {
@@ -161,6 +162,28 @@ pub enum Severity {
     Error,
     /// A security incident.
     Critical,
+}
+
+/// Whether findings stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Enum)]
+pub enum FindingState {
+    /// Their cause holds.
+    #[default]
+    Open,
+    /// Their cause held, and holds no more.
+    Closed,
+    /// Either.
+    All,
+}
+
+impl From<FindingState> for storage::FindingState {
+    fn from(state: FindingState) -> Self {
+        match state {
+            FindingState::Open => Self::Open,
+            FindingState::Closed => Self::Cleared,
+            FindingState::All => Self::All,
+        }
+    }
 }
 
 /// How whole a chain is; where several hold, the worst, from last to first.

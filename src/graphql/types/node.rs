@@ -17,6 +17,7 @@ use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::view::{FindingsKey, View};
 use crate::service::query::{ChainPick, Identity, SequenceName, Which};
+use crate::storage::FindingState;
 
 /// Anything that has a global id.
 #[derive(Clone, Interface)]
@@ -82,7 +83,7 @@ pub async fn find(view: &View, id: &ID) -> Result<Option<Node>, ApiError> {
         }
         GlobalId::Finding(source, code, subject) => {
             let Some(source) = scope.source(&source) else { return Ok(None) };
-            let found = view.load(FindingsKey(source.id, subject)).await?.unwrap_or_default();
+            let found = view.load(FindingsKey(source.id, subject, FindingState::Open)).await?.unwrap_or_default();
             found.iter().find(|finding| finding.code == code).map(|finding| Finding::new(view, finding.clone()).into())
         }
         GlobalId::Quarantined(id) => {

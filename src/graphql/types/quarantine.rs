@@ -39,7 +39,7 @@ impl QuarantinedItem {
         self.view.scope().source_name(self.item.source)
     }
 
-    /// The stable code of the reason.
+    /// The stable code of the reason for which it was refused last.
     async fn code(&self) -> &str {
         &self.item.code
     }
@@ -62,6 +62,16 @@ impl QuarantinedItem {
     /// When it came.
     async fn received_at(&self) -> DateTime {
         DateTime(self.item.received_at)
+    }
+
+    /// When it was replayed and refused for the reason that it has now; null where that is the first one.
+    async fn refused_again_at(&self) -> Option<DateTime> {
+        self.item.refused_at.map(DateTime)
+    }
+
+    /// Who replayed it then.
+    async fn refused_again_by(&self) -> Option<&str> {
+        self.item.refused_by.as_deref()
     }
 
     /// The commit of the ledger that put it here.

@@ -6,7 +6,7 @@ use async_graphql::{ID, Interface};
 
 use super::cluster_pack::ClusterPack;
 use super::common::{KeyValue, RecordWarning};
-use super::enums::ClosedBy;
+use super::enums::{self, ClosedBy};
 use super::finding::Finding;
 use super::operation_result::PackOperationResult;
 use super::pack_execution::PackExecution;
@@ -21,7 +21,7 @@ use crate::graphql::ids::GlobalId;
 use crate::graphql::scalar::{DateTime, Digest, Json};
 use crate::graphql::view::{FindingsKey, VersionsKey, View};
 use crate::service::query::{Body, Question, Relation, member_text};
-use crate::storage::{EntryPlace, Page, Rows, StoredFinding, StoredRecord};
+use crate::storage::{EntryPlace, FindingState, Page, Rows, StoredFinding, StoredRecord};
 
 /// A record with the view that it was read through.
 #[derive(Clone)]
@@ -101,13 +101,13 @@ impl Recorded {
         warnings(self.record.content.warnings.as_deref())
     }
 
-    /// A page of the findings that are open on it.
+    /// A page of the findings on it.
     ///
     /// # Errors
     /// If the store fails, or the page cannot be had.
-    pub async fn findings(&self, page: PageArgs) -> Result<Connection<Finding>, ApiError> {
+    pub async fn findings(&self, state: FindingState, page: PageArgs) -> Result<Connection<Finding>, ApiError> {
         let subject = format!("object:{}", self.record.key.object_key(self.record.uid.as_deref()));
-        findings(&self.view, self.record.source, vec![subject], page).await
+        findings(&self.view, self.record.source, vec![subject], state, page).await
     }
 
     /// A page of its versions.
@@ -123,7 +123,7 @@ impl Recorded {
     }
 }
 
-/// A page of the findings that are open on subjects of a source, newest first.
+/// A page of the findings on subjects of a source, newest first.
 ///
 /// # Errors
 /// If the store fails, or the page cannot be had.
@@ -131,11 +131,12 @@ pub async fn findings(
     view: &View,
     source: i64,
     subjects: Vec<String>,
+    state: FindingState,
     page: PageArgs,
 ) -> Result<Connection<Finding>, ApiError> {
-    let listed = List::new(view, "findingsOf", &(view.scope().source_name(source), &subjects));
+    let listed = List::new(view, "findingsOf", &(view.scope().source_name(source), &subjects, state));
     let page: Page<EntryPlace> = page.page(&listed)?;
-    let found = subjects.into_iter().map(|subject| view.load(FindingsKey(source, subject)));
+    let found = subjects.into_iter().map(|subject| view.load(FindingsKey(source, subject, state)));
     let found = futures_util::future::try_join_all(found).await?;
     let mut all: Vec<StoredFinding> = found.into_iter().flatten().flat_map(|part| part.to_vec()).collect();
     all.sort_by_key(|finding| std::cmp::Reverse(place(finding)));
@@ -147,7 +148,7 @@ pub async fn findings(
 /// A finding's place in a list.
 #[must_use]
 pub fn place(finding: &StoredFinding) -> EntryPlace {
-    (finding.from_seq, finding.id)
+    (finding.raised_seq, finding.id)
 }
 
 /// The contract's breaches, as they are stored.
@@ -292,9 +293,11 @@ macro_rules! record_object {
                 &self.0.record.content.asserter
             }
 
-            /// The findings open on this record, newest first.
+            /// The findings on this record, newest first: those that stand unless asked otherwise.
             pub(crate) async fn findings(
                 &self,
+                #[graphql(desc = "Those that stand, those that were cleared, or both.", default)]
+                state: $crate::graphql::types::enums::FindingState,
                 #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
                 #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
                 #[graphql(desc = "How many, from the end.")] last: Option<i32>,
@@ -303,7 +306,7 @@ macro_rules! record_object {
                 $crate::graphql::connection::Connection<$crate::graphql::types::finding::Finding>,
                 $crate::graphql::error::ApiError,
             > {
-                self.0.findings($crate::graphql::connection::PageArgs::new(first, after, last, before)).await
+                self.0.findings(state.into(), $crate::graphql::connection::PageArgs::new(first, after, last, before)).await
             }
 
             /// The versions of this record, oldest first: the stretches of equal content.
@@ -382,7 +385,13 @@ record_object! {
     field(
         name = "findings",
         ty = "Connection<Finding>",
-        desc = "The findings open on this record, newest first.",
+        desc = "The findings on this record, newest first: those that stand unless asked otherwise.",
+        arg(
+            name = "state",
+            ty = "enums::FindingState",
+            desc = "Those that stand, those that were cleared, or both.",
+            default
+        ),
         arg(
             name = "first",
             ty = "Option<i32>",

@@ -14,6 +14,9 @@ use crate::service::reader::ItemError;
 
 use super::item::{Item, Mode, Prepared, Refusal, Sighting, Warning};
 
+/// The code of what its sender may not send.
+pub const FORBIDDEN: &str = "FORBIDDEN";
+
 /// The rules under which the items of one request are read.
 #[derive(Debug, Clone)]
 pub struct Terms {
@@ -116,7 +119,7 @@ fn read(terms: &Terms, index: u64, line: Option<u64>, text: &[u8], envelope: Env
     let key = &record.key;
     if !terms.binding.allows(&terms.source, &key.namespace, &key.kind) {
         let message = "this token may not send records of this source, namespace and kind".to_owned();
-        return refused(index, Item::Reject(refusal("FORBIDDEN", "$", message)));
+        return refused(index, Item::Reject(refusal(FORBIDDEN, "$", message)));
     }
     let kind = contract_of(&key.kind);
     let object = Value::Object(envelope.object);

@@ -12,10 +12,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::SharedClock;
 use crate::domain::digest::Digest;
-use crate::storage::{Changes, Entry, Store, StoreError};
+use crate::storage::{Changes, Entry, NewRefusal, QuarantineReason, Store, StoreError};
 
 use super::batch::{self, QuarantineBounds, Request};
-use super::item::{ItemResult, Prepared};
+use super::item::{Item, ItemResult, Prepared, Refusal};
+use super::prepare::FORBIDDEN;
 use super::snapshot::{SnapshotScope, close_omitted};
 
 /// Bounds of the writer.
@@ -324,21 +325,47 @@ impl WriterTask {
             .collect();
         let results = batch::write(&mut tx, &requests, self.limits.quarantine, now).await?;
         let results: Vec<ItemResult> = results.into_iter().flatten().collect();
+        let ids: Vec<i64> = items.iter().map(|replayed| replayed.quarantine).collect();
+        let reasons = tx.quarantine_reasons(&ids).await?;
         let mut changes = Changes::default();
-        for (replayed, _) in items.iter().zip(&results).filter(|(_, result)| result.error.is_none()) {
-            changes.released.push(replayed.quarantine);
-            changes.entries.push(Entry {
-                kind: "RELEASED",
-                identity: format!("quarantine/{}", replayed.quarantine),
-                content: None,
-                previous: Some(replayed.digest),
-                principal: principal.to_owned(),
-            });
+        for (replayed, result) in items.iter().zip(&results) {
+            // What another call released meanwhile is not here any more.
+            let Some(known) = reasons.get(&replayed.quarantine) else { continue };
+            if result.error.is_none() {
+                changes.released.push(replayed.quarantine);
+                changes.entries.push(replay_entry("RELEASED", replayed, principal));
+            } else if let Some(reason) = reason(&replayed.item.item).filter(|reason| reason != known) {
+                let principal = principal.to_owned();
+                changes.entries.push(replay_entry("QUARANTINED", replayed, &principal));
+                changes.refused.push(NewRefusal { id: replayed.quarantine, reason, principal, refused_at: now });
+            }
         }
         tx.apply(&changes, now).await?;
         tx.commit().await?;
         Ok(results)
     }
+}
+
+/// The ledger's entry of an item of the quarantine that was released, or refused for another reason.
+fn replay_entry(kind: &'static str, replayed: &Replayed, principal: &str) -> Entry {
+    Entry {
+        kind,
+        identity: format!("quarantine/{}", replayed.quarantine),
+        content: (kind == "QUARANTINED").then_some(replayed.digest),
+        previous: Some(replayed.digest),
+        principal: principal.to_owned(),
+    }
+}
+
+/// Why an item stays in quarantine. What the caller may not send says nothing of the item.
+fn reason(item: &Item) -> Option<QuarantineReason> {
+    let (refusal, strict) = match item {
+        Item::Quarantine { refusal, strict, .. } => (refusal, *strict),
+        Item::Reject(refusal) if refusal.code != FORBIDDEN => (refusal, false),
+        _ => return None,
+    };
+    let Refusal { code, path, message, .. } = refusal.clone();
+    Some(QuarantineReason { code, path, message, strict: i64::from(strict) })
 }
 
 fn weight(job: &Job) -> usize {

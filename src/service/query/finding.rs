@@ -1,7 +1,10 @@
 //! Findings, and what they are about.
 
+use crate::domain::findings::Severity;
 use crate::domain::identity::NaturalKey;
-use crate::storage::{EntryPlace, FindingFilter, Page, Rows, StoredFinding};
+use crate::storage::{
+    FindingCount, FindingFilter, FindingOrder, FindingPlace, FindingState, FindingsAbout, Page, Rows, StoredFinding,
+};
 
 use super::{Identity, QueryError, Scope, Which};
 
@@ -10,10 +13,22 @@ use super::{Identity, QueryError, Scope, Which};
 pub struct FindingsAsked {
     /// The source's name; `None` for all.
     pub source: Option<String>,
-    /// The code.
-    pub code: Option<String>,
-    /// The severity.
-    pub severity: Option<String>,
+    /// Whether they stand.
+    pub state: FindingState,
+    /// The codes; empty for all.
+    pub codes: Vec<String>,
+    /// The severities; empty for all.
+    pub severities: Vec<Severity>,
+    /// What they are about.
+    pub about: Option<FindingsAbout>,
+    /// The cluster that they are about.
+    pub cluster: Option<String>,
+    /// The namespace that they are about.
+    pub namespace: Option<String>,
+    /// Raised at this time or later, microseconds.
+    pub raised_from: Option<i64>,
+    /// Raised before this time, microseconds.
+    pub raised_until: Option<i64>,
 }
 
 /// What a finding is about, as far as it is a thing of its own.
@@ -30,6 +45,17 @@ pub enum FindingTarget {
 }
 
 impl FindingTarget {
+    /// The records of a collection that a finding names.
+    #[must_use]
+    pub fn named(finding: &StoredFinding) -> Vec<Identity> {
+        let detail: serde_json::Value = serde_json::from_str(&finding.detail).unwrap_or_default();
+        ["receipts", "executions"]
+            .iter()
+            .flat_map(|member| detail[*member].as_array().cloned().unwrap_or_default())
+            .filter_map(|key| identity_of_key(finding.source, key.as_str()?))
+            .collect()
+    }
+
     /// Reads the subject of a finding.
     #[must_use]
     pub fn of(finding: &StoredFinding) -> Self {
@@ -58,40 +84,51 @@ pub(super) fn identity_of_key(source: i64, key: &str) -> Option<Identity> {
 }
 
 impl Scope {
-    /// The open findings, newest first.
+    /// A page of findings.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn list_findings(
         &self,
         asked: &FindingsAsked,
-        page: &Page<EntryPlace>,
+        order: FindingOrder,
+        page: &Page<FindingPlace>,
     ) -> Result<Rows<StoredFinding>, QueryError> {
-        Ok(self.as_of.list_findings(&self.finding_filter(asked), page).await?)
+        Ok(self.as_of.list_findings(&self.finding_filter(asked), order, page).await?)
     }
 
-    /// How many findings [`Self::list_findings`] has.
+    /// How many findings [`Self::list_findings`] has, of each code and severity, worst first.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn count_findings(&self, asked: &FindingsAsked) -> Result<i64, QueryError> {
+    pub async fn count_findings(&self, asked: &FindingsAsked) -> Result<Vec<FindingCount>, QueryError> {
         Ok(self.as_of.count_findings(&self.finding_filter(asked)).await?)
     }
 
     fn finding_filter(&self, asked: &FindingsAsked) -> FindingFilter {
         FindingFilter {
+            state: asked.state,
+            codes: asked.codes.clone(),
+            severities: asked.severities.clone(),
             source: self.filter_source(asked.source.as_deref()),
-            code: asked.code.clone(),
-            severity: asked.severity.clone(),
+            about: asked.about.clone(),
+            cluster: asked.cluster.clone(),
+            namespace: asked.namespace.clone(),
+            raised_from: asked.raised_from,
+            raised_until: asked.raised_until,
         }
     }
 
-    /// The findings open on subjects of whatever source, newest first.
+    /// The findings on subjects of whatever source, newest raised first.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn findings_by_subject(&self, subjects: &[&str]) -> Result<Vec<StoredFinding>, QueryError> {
-        Ok(self.as_of.findings_by_subject(subjects).await?)
+    pub async fn findings_by_subject(
+        &self,
+        subjects: &[&str],
+        state: FindingState,
+    ) -> Result<Vec<StoredFinding>, QueryError> {
+        Ok(self.as_of.findings_by_subject(subjects, state).await?)
     }
 }
 
@@ -107,8 +144,12 @@ mod tests {
             severity: "warning".into(),
             subject: subject.into(),
             detail: "{}".into(),
-            from_seq: 1,
-            committed_at: 0,
+            cluster: String::new(),
+            namespace: "ns".into(),
+            raised_seq: 1,
+            raised_at: 0,
+            cleared_seq: None,
+            cleared_at: None,
             unit_namespace: "ns".into(),
             unit_name: "odd@name/x".into(),
         }

@@ -14,6 +14,7 @@ use crate::storage::{AsOf, Store, StoreError, StoredSource};
 pub use body::{Body, bounded, member_text};
 pub use chain::{ChainPick, Position, SequenceName};
 pub use finding::{FindingTarget, FindingsAsked};
+pub use quarantine::QuarantineAsked;
 pub use record::{Identity, RecordsAsked, Which};
 pub use reference::{Question, Reference, Relation};
 

@@ -1,6 +1,7 @@
 //! The schema and what it answers.
 
 mod chains;
+mod findings;
 mod lists;
 mod lookups;
 mod mutations;

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use packtrail::auth::{IngestBinding, Principal, Scope};
+use packtrail::domain::json::JsonLimits;
+use packtrail::service::ingest::batch::{self, Request};
+use packtrail::service::ingest::prepare::Terms;
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, principal};
 use crate::support::db::for_each_database;
+use crate::support::ingest::{BOUNDS, prepared, terms};
 
 const INGEST: &str = "mutation ($input: IngestInput!) { ingest(input: $input) {
     results { index outcome seq record { kind namespace name uid record { __typename name } }
@@ -188,6 +192,84 @@ async fn an_item_leaves_the_quarantine_once_it_can_be_stored() {
         assert_eq!(left, json!({"quarantine": {"totalCount": 1, "nodes": [{"id": broken}]}}));
         let gone = replay(json!([strict]), "LENIENT").await;
         assert_eq!((&gone[0]["released"], &gone[0]["result"]), (&json!(false), &Value::Null));
+    })
+    .await;
+}
+
+const LISTED: &str =
+    "{ quarantine { totalCount nodes { id code path message strict principal refusedAgainAt refusedAgainBy seq } } }";
+
+#[tokio::test]
+async fn an_item_that_is_refused_anew_keeps_the_new_reason() {
+    for_each_database(async |store, tenant| {
+        let api = Api::new(&store, tenant);
+        let deep = json!({"kind": "Odd", "apiVersion": "v1", "metadata": {"name": "n"}, "spec": {"a": {"b": 9_007_199_254_740_993_i64}}});
+        // Of a time when less depth was allowed.
+        let shallow = Terms { limits: JsonLimits { max_depth: 2, ..JsonLimits::default() }, ..terms("default") };
+        let items = prepared(&shallow, std::slice::from_ref(&deep));
+        let mut tx = store.write(tenant, "default", 5).await.unwrap();
+        batch::write(&mut tx, &[Request { principal: "sender", items: &items }], BOUNDS, 5).await.unwrap();
+        tx.commit().await.unwrap();
+        let first = api.ask(LISTED).await["quarantine"]["nodes"][0].clone();
+        assert_eq!((&first["code"], &first["refusedAgainAt"]), (&json!("TOO_DEEP"), &Value::Null));
+
+        let replay = async || {
+            api.ask_with(REPLAY, json!({"ids": [first["id"]], "mode": "LENIENT"})).await["replayQuarantine"]["results"][0].clone()
+        };
+        let told = replay().await;
+        assert_eq!((&told["released"], &told["result"]["outcome"]), (&json!(false), &json!("QUARANTINED")));
+        let head = store.head(tenant).await.unwrap();
+        let now = api.ask(LISTED).await["quarantine"]["nodes"][0].clone();
+        assert_eq!((&now["code"], &now["id"], &now["seq"]), (&json!("UNSAFE_INTEGER"), &first["id"], &first["seq"]));
+        assert_ne!(now["message"], first["message"]);
+        assert_eq!((&now["principal"], &now["refusedAgainBy"]), (&json!("sender"), &json!("tester")));
+        assert_eq!(now["refusedAgainAt"], "2026-06-01T00:00:00Z");
+        for (code, count) in [("UNSAFE_INTEGER", 1), ("TOO_DEEP", 0)] {
+            let question = format!("{{ quarantine(filter: {{code: \"{code}\"}}) {{ totalCount nodes {{ code }} }} }}");
+            let found = api.ask(&question).await["quarantine"].clone();
+            assert_eq!((&found["totalCount"], found["nodes"].as_array().unwrap().len()), (&json!(count), count), "{code}");
+        }
+        // For the reason that is known already: nothing to note.
+        replay().await;
+        assert_eq!(api.ask(LISTED).await["quarantine"]["nodes"][0], now);
+        assert_eq!(store.head(tenant).await.unwrap(), head, "a replay that tells nothing new makes no commit");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_quarantine_is_listed_by_when_items_came() {
+    for_each_database(async |store, tenant| {
+        let api = Api::new(&store, tenant);
+        // 2026-01-01T00:00:00Z and the seconds after it; the clock goes back once.
+        for (n, second) in [(0, 0), (1, 10), (2, 5), (3, 20)] {
+            let now = 1_767_225_600_000_000 + second * 1_000_000;
+            let items = prepared(&terms("default"), &[json!({"kind": "Odd", "n": n})]);
+            let mut tx = store.write(tenant, "default", now).await.unwrap();
+            batch::write(&mut tx, &[Request { principal: "sender", items: &items }], BOUNDS, now).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        for (filter, expected) in [
+            ("", vec![3, 2, 1, 0]),
+            ("receivedAfter: \"2026-01-01T00:00:05Z\"", vec![3, 2, 1]),
+            ("receivedBefore: \"2026-01-01T00:00:10Z\"", vec![2, 0]),
+            ("receivedAfter: \"2026-01-01T00:00:05Z\", receivedBefore: \"2026-01-01T00:00:10Z\"", vec![2]),
+            ("receivedAfter: \"2026-01-01T00:00:21Z\"", vec![]),
+            ("source: \"default\", code: \"INVALID_RECORD\", receivedAfter: \"2026-01-01T00:00:20Z\"", vec![3]),
+            ("source: \"nobody\"", vec![]),
+        ] {
+            let question =
+                |page: &str| format!("{{ quarantine(filter: {{{filter}}}, {page}) {{ totalCount nodes {{ raw }} }} }}");
+            for page in ["first: 10", "last: 10"] {
+                let found = api.ask(&question(page)).await["quarantine"].clone();
+                let raw = |item: &Value| {
+                    serde_json::from_str::<Value>(item["raw"].as_str().unwrap()).unwrap()["n"].as_i64().unwrap()
+                };
+                let items: Vec<i64> = found["nodes"].as_array().unwrap().iter().map(raw).collect();
+                assert_eq!(items, expected, "{filter}, {page}");
+                assert_eq!(found["totalCount"], expected.len(), "{filter}");
+            }
+        }
     })
     .await;
 }

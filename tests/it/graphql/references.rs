@@ -88,11 +88,11 @@ async fn findings_lead_to_what_they_are_about() {
             "{ packReceipt(cluster: \"ccs-dev\", name: \"nginx-ccs-dev\") { findings { nodes { code } } } }";
         let on_record = api.ask(on_record).await["packReceipt"]["findings"]["nodes"].clone();
         assert!(on_record.as_array().unwrap().contains(&json!({"code": "RECEIPT_UNVERIFIED"})), "{on_record}");
-        let critical = "{ findings(filter: {severity: CRITICAL}) { totalCount nodes { severity } } }";
+        let critical = "{ findings(filter: {severities: [CRITICAL]}) { totalCount nodes { severity } } }";
         for node in api.ask(critical).await["findings"]["nodes"].as_array().unwrap() {
             assert_eq!(node["severity"], "CRITICAL");
         }
-        let gaps = "{ findings(filter: {code: REVISION_GAP}) { totalCount } }";
+        let gaps = "{ findings(filter: {codes: [REVISION_GAP]}) { totalCount } }";
         assert_eq!(api.ask(gaps).await, json!({"findings": {"totalCount": 1}}));
     })
     .await;

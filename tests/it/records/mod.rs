@@ -5,4 +5,5 @@ pub mod fleet;
 pub mod model;
 mod model_tests;
 mod samples;
+mod scenarios;
 mod twin;

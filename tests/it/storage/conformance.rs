@@ -16,8 +16,8 @@ use packtrail::domain::record::Resource;
 use packtrail::domain::world::Ended;
 use packtrail::storage::{
     Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, MovedObservation, NewObject, NewObservation,
-    NewQuarantine, NewVersion, OldVersion, Patch, RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts,
-    WriteTx,
+    NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch, QuarantineReason, RevisionRow, SeenObject, StateRow,
+    Store, StoreError, Timeouts, WriteTx,
 };
 use serde_json::json;
 
@@ -66,6 +66,8 @@ const CASES: &[Case] = &[
     case!("the next listing is found", snapshots, ["WriteTx::insert_snapshot", "WriteTx::next_snapshots"]),
     case!("what a listing omitted comes in pages", omissions, ["WriteTx::omitted"]),
     case!("the quarantine keeps an item once", quarantine, ["WriteTx::quarantined", "WriteTx::quarantine_size"]),
+    case!("an item in quarantine has the reason of its last refusal", refusals, ["WriteTx::quarantine_reasons"]),
+    case!("a finding that changes while it stands is one", finding_rows, ["WriteTx::apply"]),
     case!("the ledger has no gaps and no way back", ledger, ["WriteTx::apply", "Store::head"]),
     case!("derived rows hold from commit to commit", derived, ["WriteTx::compare", "WriteTx::groups", "Store::dump"]),
     case!(
@@ -95,6 +97,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     // One read of the store is one field of the API, where the tests ask for it in all its forms.
     ("src/storage/read.rs", "tests/it/graphql"),
     ("src/storage/list.rs", "tests/it/graphql"),
+    ("src/storage/findings.rs", "tests/it/graphql"),
 ];
 
 #[tokio::test]
@@ -743,6 +746,72 @@ async fn ledger(on: On) {
     );
 }
 
+async fn refusals(on: On) {
+    let (one, two) = (bad_item(b"one"), bad_item(b"two"));
+    let ids = [one.id("s"), two.id("s"), 42];
+    let refusal = |code: &str, at: i64| NewRefusal {
+        id: ids[0],
+        reason: QuarantineReason { code: code.to_owned(), path: "$.p".to_owned(), message: "m".to_owned(), strict: 0 },
+        principal: "other".to_owned(),
+        refused_at: at,
+    };
+    let mut tx = on.write().await;
+    let changes =
+        Changes { entries: vec![entry("QUARANTINED", "one")], quarantine: vec![one, two], ..Changes::default() };
+    tx.apply(&changes, 1).await.unwrap();
+    for (at, code) in [(2, "AGAIN"), (3, "AT_LAST")] {
+        let changes = Changes {
+            entries: vec![entry("QUARANTINED", "one")],
+            refused: vec![refusal(code, at)],
+            ..Changes::default()
+        };
+        tx.apply(&changes, at).await.unwrap();
+    }
+    let reasons = tx.quarantine_reasons(&ids).await.unwrap();
+    assert_eq!(reasons.len(), 2);
+    assert_eq!(reasons[&ids[0]], refusal("AT_LAST", 3).reason);
+    assert_eq!((reasons[&ids[1]].path.as_str(), reasons[&ids[1]].strict), ("$.a", 1), "it was never tried again");
+    assert!(tx.quarantine_reasons(&[]).await.unwrap().is_empty());
+    let release = Changes { entries: vec![entry("RELEASED", "one")], released: vec![ids[0]], ..Changes::default() };
+    tx.apply(&release, 4).await.unwrap();
+    assert!(!tx.quarantine_reasons(&ids).await.unwrap().contains_key(&ids[0]));
+    tx.commit().await.unwrap();
+    let rows: Vec<(i64, i64, String, String)> =
+        on.rows("from_seq, to_seq, code, principal", "quarantine_refusal ORDER BY from_seq").await;
+    let row = |from: i64, to: i64, code: &str| (from, to, code.to_owned(), "other".to_owned());
+    assert_eq!(rows, [row(2, 3, "AGAIN"), row(3, i64::MAX, "AT_LAST")], "what was said before is kept");
+}
+
+/// A finding: its detail changes, it is cleared, and it is raised anew.
+async fn finding_rows(on: On) {
+    let mut tx = on.write().await;
+    let key = NaturalKey::sequence("ns", "q");
+    tx.ensure_nodes(std::slice::from_ref(&key)).await.unwrap();
+    let unit_id = tx.node(&key).unwrap();
+    let row = |detail: &str| FindingRow {
+        unit_id,
+        code: "F".to_owned(),
+        subject: "x".to_owned(),
+        severity: "info".to_owned(),
+        detail: detail.to_owned(),
+        id: 1,
+        cluster: String::new(),
+        namespace: "ns".to_owned(),
+    };
+    let states = [vec![row("1")], vec![row("2")], vec![row("3")], vec![row("3")], vec![], vec![row("4")]];
+    for (at, findings) in (1..).zip(states) {
+        let changes =
+            Changes { entries: vec![entry("OBSERVED", "a")], units: vec![unit_id], findings, ..Changes::default() };
+        tx.apply(&changes, at).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let rows: Vec<(i64, i64, i64, i64, String)> =
+        on.rows("from_seq, to_seq, raised_seq, replaced, detail", "finding ORDER BY from_seq").await;
+    let row = |from, to, raised, replaced, detail: &str| (from, to, raised, replaced, detail.to_owned());
+    let expected = [row(1, 2, 1, 1, "1"), row(2, 3, 1, 1, "2"), row(3, 5, 1, 0, "3"), row(6, i64::MAX, 6, 0, "4")];
+    assert_eq!(rows, expected);
+}
+
 /// One version of one object with its state, a chain of one row, and a finding.
 fn derive(state: &StateRow, sequence: i64) -> Changes {
     let id = state.object_id;
@@ -793,6 +862,8 @@ fn derive(state: &StateRow, sequence: i64) -> Changes {
             severity: "ERROR".to_owned(),
             detail: "{}".to_owned(),
             id: 1,
+            cluster: "c".to_owned(),
+            namespace: "ns".to_owned(),
         }],
         rules: 1,
         ..Changes::default()

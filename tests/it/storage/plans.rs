@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 15] = [
+const ROWS: [(&str, &str, &str); 16] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -60,9 +60,15 @@ const ROWS: [(&str, &str, &str); 15] = [
     ),
     (
         "finding",
-        "unit_id, code, subject, from_seq, to_seq, id, source_id, severity, detail, rules",
-        "i / 3, 'C' || (i % 4), 's' || i, i / 5, CASE i % 3 WHEN 0 THEN i + 1 ELSE {open} END, i * 7919 % 3001, 1 + i % 3, \
-         'ERROR', '{}', 1",
+        "unit_id, code, subject, from_seq, to_seq, id, source_id, severity, detail, rules, raised_seq, cluster, namespace",
+        "i / 3, 'C' || (i % 20), 's' || i, i / 5, CASE i % 3 WHEN 0 THEN i + 1 ELSE {open} END, i * 7919 % 3001, \
+         1 + i % 3, CASE i % 4 WHEN 0 THEN 'error' WHEN 1 THEN 'critical' ELSE 'info' END, '{}', 1, i / 5, \
+         'c' || (i % 70), 'ns' || (i % 100)",
+    ),
+    (
+        "quarantine_refusal",
+        "id, from_seq, to_seq, code, path, message, principal, refused_at, strict",
+        "i, i, CASE i % 3 WHEN 0 THEN i + 1 ELSE {open} END, 'C', '', '', 'a', i, 0",
     ),
     (
         "quarantine",
@@ -148,13 +154,37 @@ const HOT: &[Hot] = &[
     ("REVISIONS_PAGE", CHAIN, true),
     ("REVISIONS_PAGE_BACK", CHAIN, true),
     ("REVISIONS_OF_OBJECTS", &["1", ITEMS, "900"], false),
-    ("FINDINGS_BY_SUBJECT", &["1", SUBJECTS, "900"], false),
+    ("FINDINGS_BY_SUBJECT", &["1", "900", SUBJECTS, "2"], false),
     ("FINDINGS_PAGE", FINDINGS, true),
     ("FINDINGS_PAGE_BACK", FINDINGS, true),
+    ("FINDINGS_COUNT", FINDINGS_COUNTED, false),
+    ("FINDINGS_OF_UNIT_PAGE", OF_UNIT, true),
+    ("FINDINGS_OF_UNIT_PAGE_BACK", OF_UNIT, true),
+    ("FINDINGS_OF_UNIT_COUNT", OF_UNIT_COUNTED, false),
+    ("FINDINGS_OF_SUBJECT_PAGE", OF_TEXT, true),
+    ("FINDINGS_OF_SUBJECT_PAGE_BACK", OF_TEXT, true),
+    ("FINDINGS_OF_SUBJECT_COUNT", OF_TEXT_COUNTED, false),
+    ("FINDINGS_OF_CLUSTER_PAGE", OF_TEXT, true),
+    ("FINDINGS_OF_CLUSTER_PAGE_BACK", OF_TEXT, true),
+    ("FINDINGS_OF_CLUSTER_COUNT", OF_TEXT_COUNTED, false),
+    ("FINDINGS_OF_NAMESPACE_PAGE", OF_TEXT, true),
+    ("FINDINGS_OF_NAMESPACE_PAGE_BACK", OF_TEXT, true),
+    ("FINDINGS_OF_NAMESPACE_COUNT", OF_TEXT_COUNTED, false),
+    ("FINDINGS_OF_CODE_PAGE", OF_TEXT, true),
+    ("FINDINGS_OF_CODE_PAGE_BACK", OF_TEXT, true),
+    ("FINDINGS_OF_CODE_COUNT", OF_TEXT_COUNTED, false),
+    ("FINDINGS_OF_SEVERITY_PAGE", OF_TEXT, true),
+    ("FINDINGS_OF_SEVERITY_PAGE_BACK", OF_TEXT, true),
+    ("FINDINGS_OF_SEVERITY_COUNT", OF_TEXT_COUNTED, false),
+    ("FINDINGS_OF_SOURCE_PAGE", OF_SOURCE, true),
+    ("FINDINGS_OF_SOURCE_PAGE_BACK", OF_SOURCE, true),
+    ("FINDINGS_OF_SOURCE_COUNT", OF_SOURCE_COUNTED, false),
+    ("COMMIT_FROM", &["1", "500"], true),
     ("SEQUENCES_PAGE", SEQUENCES, true),
     ("SEQUENCES_PAGE_BACK", SEQUENCES, true),
     ("QUARANTINE_PAGE", QUARANTINE, true),
     ("QUARANTINE_PAGE_BACK", QUARANTINE, true),
+    ("QUARANTINE_REASONS", &["1", ITEMS], false),
     ("IDEMPOTENCY_FIND", &["1", "'key'"], false),
 ];
 /// Every filter and order of records is one of these: a filter is a term, whatever its facet.
@@ -163,9 +193,17 @@ const NAMES: &[&str] =
     &["1", "'PackOperationResult'", "900", "2", "'ns3'", "'name'", "''", "0", "0", "1000", TERMS, TERMS, "50"];
 const NAMES_OF_TERM: &[&str] = &["1", "5", "900", "2", "'ns3'", "'name'", "''", "0", "0", "1000", TERMS, TERMS, "50"];
 const CHAIN: &[&str] = &["1", "8", "'u1'", "900", "3", "0", "0", "50"];
-const FINDINGS: &[&str] = &["1", "900", "500", "0", "50", ANY, ANY, "0"];
+const FINDINGS: &[&str] = &["1", "900", ANY, "0", "-1", "500", "0", "2", "'[]'", "'[]'", "0", ANY, ANY, "50"];
+const FINDINGS_COUNTED: &[&str] = &["1", "900", ANY, "0", "-1", "500", "0", "2", "'[]'", "'[]'", "0", ANY, ANY];
+const OF_UNIT: &[&str] = &["1", "900", "'5'", "0", "-1", "500", "0", "0", WORDS, WORDS, "1", ANY, ANY, "50"];
+const OF_UNIT_COUNTED: &[&str] = &["1", "900", "'5'", "0", "-1", "500", "0", "0", WORDS, WORDS, "1", ANY, ANY];
+const OF_TEXT: &[&str] = &["1", "900", "'c1'", "0", "-1", "500", "0", "0", WORDS, WORDS, "1", "'c1'", "'c1'", "50"];
+const OF_TEXT_COUNTED: &[&str] = &["1", "900", "'c1'", "0", "-1", "500", "0", "0", WORDS, WORDS, "1", "'c1'", "'c1'"];
+const OF_SOURCE: &[&str] = &["1", "900", ANY, "0", "-1", "500", "0", "1", "'[]'", WORDS, "2", ANY, ANY, "50"];
+const OF_SOURCE_COUNTED: &[&str] = &["1", "900", ANY, "0", "-1", "500", "0", "1", "'[]'", WORDS, "2", ANY, ANY];
+const WORDS: &str = "'[{\"word\":\"C1\"},{\"word\":\"error\"}]'";
 const SEQUENCES: &[&str] = &["1", "900", "2", "'ns3'", "'name'", "50", "0", ANY, ANY, ANY];
-const QUARANTINE: &[&str] = &["1", "900", "500", "0", "50", "0", ANY];
+const QUARANTINE: &[&str] = &["1", "900", "0", ANY, "0", "900", "500", "0", "50"];
 
 #[tokio::test]
 async fn hot_statements_never_scan_a_table() {
@@ -182,6 +220,28 @@ async fn hot_statements_never_scan_a_table() {
         faults.extend(if url.starts_with("sqlite") { sqlite_faults(&url).await } else { postgres_faults(&url).await });
     }
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Each filter reads findings through the index that was made for it, whatever else is checked.
+#[tokio::test]
+async fn a_filter_of_findings_drives_its_own_index() {
+    for database in Database::all() {
+        let url = database.url().await;
+        database.open().await.close().await;
+        if !url.starts_with("sqlite") {
+            continue;
+        }
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        let driven = hot().filter(|((name, ..), ..)| name.starts_with("FINDINGS_OF_"));
+        for ((name, arguments, _), text, _) in driven {
+            let question = format!("EXPLAIN QUERY PLAN {}", with_arguments(text, arguments));
+            let steps: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(AssertSqlSafe(question)).fetch_all(&mut connection).await.unwrap();
+            let column = name["FINDINGS_OF_".len()..].split('_').next().unwrap().to_lowercase();
+            let index = format!("SEARCH f USING INDEX finding_by_{column} (");
+            assert!(steps.iter().any(|step| step.3.starts_with(&index)), "{name}: {steps:#?}");
+        }
+    }
 }
 
 /// A thousand rows of each of three tenants in each table.
