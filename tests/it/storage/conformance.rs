@@ -792,6 +792,7 @@ async fn finding_rows(on: On) {
         unit_id,
         code: "F".to_owned(),
         subject: "x".to_owned(),
+        object_id: None,
         severity: "info".to_owned(),
         detail: detail.to_owned(),
         id: 1,
