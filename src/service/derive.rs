@@ -14,11 +14,12 @@ use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
+use crate::domain::operation::{self, Operation};
 use crate::domain::sequence::{self, Epoch, RowRef, Sequence};
 use crate::domain::world::{Object, Reader, World, pack_name};
 use crate::storage::{
-    Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, RevisionRow, StateRow, StoreError, StoredObject,
-    StoredObserved, WriteTx, end_name, hash63,
+    Changes, EdgeKind, EpochRow, FindingRow, NewOperation, NewVersion, OldVersion, RevisionRow, StateRow, StoreError,
+    StoredObject, StoredObserved, WriteTx, end_name, hash63,
 };
 
 /// The version of the rules. Raise it with every change of what they derive, and rebuild.
@@ -81,6 +82,7 @@ struct Derivation<'t> {
 #[derive(Default)]
 struct Output {
     findings: Vec<Finding>,
+    operations: Vec<Operation>,
     sequence: Option<Sequence>,
     joins: Vec<NaturalKey>,
 }
@@ -242,6 +244,11 @@ impl Derivation<'_> {
         found
     }
 
+    fn bases(&self, key: &NaturalKey) -> Vec<(i64, Option<String>)> {
+        let stored: Vec<Object> = self.old.get(key).into_iter().flatten().map(|stored| object(key, stored)).collect();
+        bases(&stored)
+    }
+
     fn is_stored(&self, key: &NaturalKey, now: &[Object]) -> bool {
         let stored = self.old.get(key).map(Vec::as_slice).unwrap_or_default();
         stored.len() == now.len()
@@ -251,11 +258,16 @@ impl Derivation<'_> {
     }
 
     /// Puts the new histories into the world; returns the executions that changed in nothing that a
-    /// sequence asks of them.
+    /// sequence asks of them, and the packs that changed in nothing that a result asks of them.
     fn put_changed(&mut self, histories: &Histories) -> BTreeSet<NaturalKey> {
         let mut same_life = BTreeSet::new();
         for (key, objects) in histories {
-            if key.kind == kind::EXECUTION && self.lifetimes(key) == lifetimes(objects) {
+            let is_same = match key.kind.as_str() {
+                kind::EXECUTION => self.lifetimes(key) == lifetimes(objects),
+                kind::PACK => self.lifetimes(key) == lifetimes(objects) && self.bases(key) == bases(objects),
+                _ => false,
+            };
+            if is_same {
                 same_life.insert(key.clone());
             }
             self.world.put_group(key.clone(), objects.clone());
@@ -275,8 +287,10 @@ impl Derivation<'_> {
         let nodes: Vec<i64> = by_node.keys().copied().collect();
         units.extend(self.tx.collections(&nodes).await?.into_values().flatten().map(|(_, key)| key));
         for (node, readers) in self.tx.dependents(&nodes, EdgeKind::Reads).await? {
-            let is_same_life = same_life.contains(by_node[&node]);
-            units.extend(readers.into_iter().map(|(_, key)| key).filter(|key| !(is_same_life && key.kind == SEQUENCE)));
+            let read = by_node[&node];
+            let is_same_life = same_life.contains(read);
+            let untouched = if read.kind == kind::PACK { kind::RESULT } else { SEQUENCE };
+            units.extend(readers.into_iter().map(|(_, key)| key).filter(|k| !(is_same_life && k.kind == untouched)));
         }
         Ok(units)
     }
@@ -346,6 +360,8 @@ impl Derivation<'_> {
             derived.changes.units.push(unit);
             let findings = output.findings.iter().chain(output.sequence.iter().flat_map(|s| &s.findings));
             derived.changes.findings.extend(findings.map(|finding| finding_row(unit, finding)));
+            let operations = output.operations.into_iter().map(|operation| NewOperation { node: unit, operation });
+            derived.changes.operations.extend(operations);
             if let Some(sequence) = output.sequence {
                 derived.changes.sequences.push(unit);
                 self.collect_sequence(unit, &sequence, &mut derived.changes);
@@ -479,7 +495,9 @@ fn run_unit(reader: &Reader, unit: &NaturalKey) -> Output {
         FAMILY => Output { findings: findings::derive_family(reader, unit), ..Output::default() },
         _ => {
             let (findings, joins) = findings::derive(reader, unit);
-            Output { findings, joins, ..Output::default() }
+            let is_result = unit.kind == kind::RESULT;
+            let operations = if is_result { operation::derive(reader, unit) } else { Vec::new() };
+            Output { findings, operations, joins, ..Output::default() }
         }
     }
 }
@@ -501,6 +519,13 @@ fn lifetime(uid: Option<&str>, history: &History) -> Lifetime {
 fn lifetimes(objects: &[Object]) -> Vec<Lifetime> {
     let mut found: Vec<Lifetime> =
         objects.iter().map(|object| lifetime(object.uid.as_deref(), &object.history)).collect();
+    found.sort();
+    found
+}
+
+fn bases(packs: &[Object]) -> Vec<(i64, Option<String>)> {
+    let mut found: Vec<(i64, Option<String>)> =
+        packs.iter().map(|pack| (pack.id, operation::base_of(pack).map(ToOwned::to_owned))).collect();
     found.sort();
     found
 }

@@ -1,9 +1,9 @@
 //! Deriving everything anew from the stored observations.
 
-use crate::service::derive::{self, Derived};
+use crate::service::derive::{self, ChangedObject, Derived};
 use crate::service::ingest::batch::{DERIVED_BY, derived_entry};
 use crate::service::ingest::item::Outcome;
-use crate::storage::{Difference, Entry, Store, StoreError};
+use crate::storage::{Changes, Difference, Entry, Store, StoreError, WriteTx};
 
 /// How many natural keys are derived together.
 const PAGE: i64 = 500;
@@ -74,21 +74,37 @@ async fn pass(store: &Store, tenant: &str, source: &str, verify: bool, now: i64)
         let Derived { mut changes, changed } = derive::derive(&mut tx, touched, true).await?;
         let difference = tx.compare(&changes).await?;
         report.add(difference);
-        if verify || difference == Difference::default() {
+        let is_mended = !verify && difference != Difference::default();
+        if is_mended {
+            apply_mended(&mut tx, &mut changes, &changed, now).await?;
+        }
+        // After the states, whose births it repeats.
+        let index = tx.check_index(&nodes, !verify).await?;
+        report.add(index);
+        if verify || !(is_mended || index != Difference::default()) {
             // Dropping the transaction takes back what it may have noted.
             continue;
         }
-        changes.entries =
-            changed.iter().map(|object| derived_entry(object, Outcome::Updated, DERIVED_BY.to_owned())).collect();
-        changes.entries.push(Entry {
-            kind: "REBUILT",
-            identity: format!("rules/{}", derive::RULES),
-            content: None,
-            previous: None,
-            principal: DERIVED_BY.to_owned(),
-        });
-        tx.apply(&changes, now).await?;
         tx.commit().await?;
         report.commits += 1;
     }
+}
+
+async fn apply_mended(
+    tx: &mut WriteTx,
+    changes: &mut Changes,
+    changed: &[ChangedObject],
+    now: i64,
+) -> Result<(), StoreError> {
+    changes.entries =
+        changed.iter().map(|object| derived_entry(object, Outcome::Updated, DERIVED_BY.to_owned())).collect();
+    changes.entries.push(Entry {
+        kind: "REBUILT",
+        identity: format!("rules/{}", derive::RULES),
+        content: None,
+        previous: None,
+        principal: DERIVED_BY.to_owned(),
+    });
+    tx.apply(changes, now).await?;
+    Ok(())
 }

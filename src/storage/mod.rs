@@ -7,7 +7,9 @@ mod error;
 mod migrate;
 mod page;
 mod read;
+mod search;
 mod sql;
+mod stats;
 mod write;
 
 use sha2::{Digest as _, Sha256};
@@ -16,6 +18,8 @@ pub use driver::Timeouts;
 pub use error::StoreError;
 pub use page::{Page, Rows};
 pub use read::*;
+pub use search::*;
+pub use stats::*;
 pub use write::*;
 
 use dialect::Dialect;

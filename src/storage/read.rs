@@ -29,9 +29,9 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// A tenant as of a commit. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AsOf {
-    pool: Pool,
-    tenant: i64,
-    seq: i64,
+    pub(super) pool: Pool,
+    pub(super) tenant: i64,
+    pub(super) seq: i64,
     committed_at: i64,
 }
 
@@ -494,7 +494,17 @@ impl AsOf {
         self.pool.rows(statement, &[self.tenant.into(), json(list), self.seq.into()]).await
     }
 
-    async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
+    /// The records that a statement on states reads.
+    pub(super) async fn read_records(
+        &self,
+        statement: &'static Statement,
+        args: &[Arg],
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let rows: Vec<RecordRow> = self.pool.rows(statement, args).await?;
+        rows.into_iter().map(record).collect()
+    }
+
+    pub(super) async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
         Ok(self.pool.row(statement, args).await?.map_or(0, |Count(count)| count))
     }
 

@@ -8,7 +8,9 @@ use sqlx::FromRow;
 
 use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
+use super::search::Document;
 use super::sql::{self, Statement};
+use super::stats::NewOperation;
 use super::{Store, TenantName, hash63};
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
@@ -32,15 +34,16 @@ pub enum EdgeKind {
 
 /// A writing transaction. It holds the lock of the tenant's one writer.
 pub struct WriteTx {
-    tx: Tx,
-    tenant: i64,
-    source: i64,
-    source_name: String,
+    pub(super) tx: Tx,
+    pub(super) tenant: i64,
+    pub(super) source: i64,
+    pub(super) source_name: String,
     next_id: i64,
     last_id: i64,
     nodes: HashMap<NaturalKey, i64>,
     contents: HashMap<Digest, i64>,
     facts: HashMap<i64, Arc<Content>>,
+    pub(super) unindexed: Vec<Document>,
 }
 
 /// An object as it is stored.
@@ -344,6 +347,8 @@ pub struct Changes {
     pub units: Vec<i64>,
     /// All their findings.
     pub findings: Vec<FindingRow>,
+    /// All operations of the results among the units.
+    pub operations: Vec<NewOperation>,
     /// Edges that may be new.
     pub edges: Vec<(i64, EdgeKind, i64)>,
     /// Items for the quarantine.
@@ -441,9 +446,9 @@ struct VersionRow {
 }
 
 #[derive(FromRow)]
-struct WithSeq<T> {
+pub(super) struct WithSeq<T> {
     #[sqlx(flatten)]
-    row: T,
+    pub(super) row: T,
     from_seq: i64,
 }
 
@@ -482,6 +487,7 @@ impl Store {
             nodes: HashMap::new(),
             contents: HashMap::new(),
             facts: HashMap::new(),
+            unindexed: Vec::new(),
         };
         write.take_ids(ID_BLOCK).await?;
         write.source = write.ensure_source(source, now).await?;
@@ -637,7 +643,7 @@ impl WriteTx {
         self.write_rows(&sql::NODES_INSERT, &[self.tenant.into(), self.source.into()], &rows, &[]).await
     }
 
-    async fn write_rows<T: Serialize>(
+    pub(super) async fn write_rows<T: Serialize>(
         &mut self,
         statement: &'static Statement,
         before: &[Arg],
@@ -948,6 +954,7 @@ impl WriteTx {
             return Ok(());
         }
         self.ensure_contents(new).await?;
+        self.note_words(new).await?;
         let bodies = self.ensure_bodies(new).await?;
         let mut rows = Vec::with_capacity(new.len());
         for (observation, body_id) in new.iter().zip(bodies) {
@@ -1176,6 +1183,9 @@ impl WriteTx {
         let (old, new) = self.diff_findings(changes).await?;
         difference.surplus += old.len();
         difference.missing += new.len();
+        let (old, new) = self.diff_operations(changes).await?;
+        difference.surplus += old.len();
+        difference.missing += new.len();
         Ok(difference)
     }
 
@@ -1221,13 +1231,16 @@ impl WriteTx {
     /// If the database fails.
     pub async fn apply(&mut self, changes: &Changes, now: i64) -> Result<Option<Commit>, StoreError> {
         self.insert_edges(&changes.edges).await?;
+        self.write_index(&changes.states).await?;
         if changes.entries.is_empty() {
             return Ok(None);
         }
+        let operations = self.diff_operations(changes).await?;
         let epochs = self.diff_epochs(changes).await?;
         let revisions = self.diff_revisions(changes).await?;
         let findings = self.diff_findings(changes).await?;
         let states = self.diff_states(changes).await?;
+        self.move_documents(&states.0, &states.1).await?;
         // Last of all what the whole tenant waits for: the head of the ledger.
         let commit = self.take_commit(&changes.entries, now).await?;
         let seq = commit.seq;
@@ -1236,6 +1249,7 @@ impl WriteTx {
         self.write_epochs(epochs, seq, changes.rules).await?;
         self.write_revisions(revisions, seq, changes.rules).await?;
         self.write_findings(findings, seq, changes.rules).await?;
+        self.write_operations(operations, changes.rules).await?;
         self.write_quarantine(changes, seq).await?;
         Ok(Some(commit))
     }
@@ -1444,7 +1458,7 @@ fn node_key(i: usize, id: i64, key: &NaturalKey) -> NodeKey<'_> {
     NodeKey { i, id, kind: &key.kind, cluster: &key.cluster, namespace: &key.namespace, name: &key.name }
 }
 
-fn index(i: i64) -> Result<usize, StoreError> {
+pub(super) fn index(i: i64) -> Result<usize, StoreError> {
     usize::try_from(i).map_err(|_| StoreError::Corrupt("index".to_owned()))
 }
 
