@@ -159,13 +159,16 @@ macro_rules! hits_of_word {
     };
 }
 
+/// The words of a range first: there are fewer of them than postings.
+macro_rules! words_of_range {
+    () => {
+        "WITH r AS MATERIALIZED (SELECT w.id FROM word w WHERE w.tenant_id = $1 AND w.text >= $3 AND w.text < $4) "
+    };
+}
+
 macro_rules! hits_of_range {
     () => {
-        concat!(
-            "FROM word w JOIN posting p ON p.tenant_id = w.tenant_id AND p.word_id = w.id ",
-            hit_joins!(),
-            "WHERE w.tenant_id = $1 AND w.text >= $3 AND w.text < $4 "
-        )
+        concat!("FROM r CROSS JOIN posting p ", hit_joins!(), "WHERE p.tenant_id = $1 AND p.word_id = r.id ")
     };
 }
 
@@ -693,14 +696,14 @@ catalogue! {
     /// How many there are.
     HITS_OF_WORD_COUNT = concat!("SELECT COUNT(*) ", hits_of_word!(), hit_filter!());
     /// What has a word of a range and answers a question, newest birth first, a page at a time.
-    HITS_OF_RANGE = concat!("SELECT DISTINCT ", hit_columns!(), hits_of_range!(),
+    HITS_OF_RANGE = concat!(words_of_range!(), "SELECT DISTINCT ", hit_columns!(), hits_of_range!(),
         "AND (p.born_at, p.key_hash) < ($12, $13) ", hit_filter!(),
         "ORDER BY p.born_at DESC, p.key_hash DESC LIMIT $14");
     /// The same, oldest first.
-    HITS_OF_RANGE_BACK = concat!("SELECT DISTINCT ", hit_columns!(), hits_of_range!(),
+    HITS_OF_RANGE_BACK = concat!(words_of_range!(), "SELECT DISTINCT ", hit_columns!(), hits_of_range!(),
         "AND (p.born_at, p.key_hash) > ($12, $13) ", hit_filter!(), "ORDER BY p.born_at, p.key_hash LIMIT $14");
     /// How many there are.
-    HITS_OF_RANGE_COUNT = concat!("SELECT COUNT(DISTINCT p.document_id) ", hits_of_range!(), hit_filter!());
+    HITS_OF_RANGE_COUNT = concat!(words_of_range!(), "SELECT COUNT(DISTINCT p.document_id) ", hits_of_range!(), hit_filter!());
     /// The results of a source whose latest version applied a resource, newest first, a page at a time.
     APPLIERS_PAGE = concat!("SELECT ", record_columns!(), applied_by!(),
         "AND (s.born_at, s.key_hash) < ($4, $5) ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $7");

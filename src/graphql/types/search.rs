@@ -224,21 +224,18 @@ impl SearchHit {
 /// Something that was found.
 #[Object]
 impl SearchHit {
-    /// What was found.
-    async fn node(&self) -> Result<SearchNode, ApiError> {
+    /// What was found; null for a record that cannot be shown.
+    async fn node(&self) -> Result<Option<SearchNode>, ApiError> {
         let hit = &self.hit;
         if let Some((id, resource)) = hit.resource.clone() {
             let resource = Arc::new(resource);
-            return Ok(KnownResource { view: self.view.clone(), source: hit.source, id, resource }.into());
+            return Ok(Some(KnownResource { view: self.view.clone(), source: hit.source, id, resource }.into()));
         }
         if THINGS.iter().any(|(stored, _)| *stored == hit.kind) {
-            return Ok(self.named());
+            return Ok(Some(self.named()));
         }
-        let record = self.view.load(RecordKey(hit.document)).await?.ok_or_else(|| {
-            tracing::error!(row = hit.document, "a record that was found is missing");
-            ApiError::internal()
-        })?;
-        Ok(Record::of(Recorded::new(&self.view, record)).into())
+        let record = self.view.load(RecordKey(hit.document)).await?;
+        Ok(record.map(|record| Record::of(Recorded::new(&self.view, record)).into()))
     }
 
     /// What it is.

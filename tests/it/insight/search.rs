@@ -7,7 +7,7 @@ use packtrail::domain::search::{MAX_TEXT, Question, words_of_name, words_of_obje
 use packtrail::service::query::{Scope, SearchAsked};
 use packtrail::storage::{FOUND_CLUSTER, FOUND_FAMILY, FOUND_RESOURCE, Page, Store, StoredHit, hash63};
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ struct Document {
 }
 
 /// What a search has to say of a hit.
-type Hit = (String, String, String, Vec<String>);
+type Hit = ((i64, i64), String, String, Vec<String>);
 
 fn thing(source: &str, kind: &str, parts: &[&str], words: BTreeSet<String>) -> Document {
     let all: Vec<&[u8]> = [source, kind].iter().chain(parts).map(|part| part.as_bytes()).collect();
@@ -82,25 +82,15 @@ fn naive(documents: &[Document], asked: &SearchAsked) -> Vec<Hit> {
         .filter(|document| is_kind(&document.kind))
         .map(|document| {
             let matched = question.matched(&document.words).into_iter().take(8).collect();
-            (document.source.clone(), document.kind.clone(), document.name.clone(), matched)
+            (document.place, document.source.clone(), document.kind.clone(), matched)
         })
         .collect()
 }
 
-/// Hits as the naive search has them.
-async fn hits(scope: &Scope, found: Vec<StoredHit>) -> Vec<Hit> {
-    let ids: Vec<i64> = found.iter().map(|hit| hit.document).collect();
-    let records = scope.records_by_object(&ids).await.unwrap();
-    let name = |hit: &StoredHit| match (&hit.resource, hit.kind.starts_with('~')) {
-        (Some((_, r)), _) => [r.name.as_str(), &r.namespace, &r.kind, &r.api_version].join("|"),
-        (None, true) => hit.name.clone(),
-        (None, false) => {
-            let record = records.iter().find(|record| record.object == hit.document).unwrap();
-            record.key.object_key(record.uid.as_deref())
-        }
-    };
+/// Hits as the naive search has them: the hash in its place tells which record a hit is.
+fn hits(scope: &Scope, found: Vec<StoredHit>) -> Vec<Hit> {
     let source = |hit: &StoredHit| scope.source_name(hit.source).to_owned();
-    found.iter().map(|hit| (source(hit), hit.kind.clone(), name(hit), hit.matched.clone())).collect()
+    found.into_iter().map(|hit| (hit.place, source(&hit), hit.kind, hit.matched)).collect()
 }
 
 /// All pages of an answer, put together in its order.
@@ -118,7 +108,7 @@ async fn paged(scope: &Scope, asked: &SearchAsked, limit: usize, backward: bool)
     if backward {
         parts.reverse();
     }
-    hits(scope, parts.concat()).await
+    hits(scope, parts.concat())
 }
 
 /// A question about what is there, about what is nearly there, or about anything.

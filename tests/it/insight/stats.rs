@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use packtrail::service::query::{OperationsAsked, Scope};
 use packtrail::storage::{Dimension, OperationFilter, Store, StoredStats};
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 

@@ -869,8 +869,8 @@ async fn index(on: On) {
     let found = async || {
         let words: Vec<(String, i64)> = on
             .rows(
-                "(SELECT w.text FROM word w WHERE w.tenant_id = p.tenant_id AND w.id = p.word_id), born_at",
-                "posting p ORDER BY 1, 2",
+                "(SELECT w.text FROM word w WHERE w.tenant_id = posting.tenant_id AND w.id = posting.word_id), born_at",
+                "posting ORDER BY 1, 2",
             )
             .await;
         words
@@ -936,6 +936,7 @@ async fn operations(on: On) {
     assert_eq!(labels, [("c".repeat(253),), ("\u{fc}".to_owned(),)], "once each, and cut");
 
     let mut tx = on.write().await;
+    tx.observed(&[state.node_id]).await.unwrap();
     let mut other = counted(&state, &content);
     other.operation.duration = Some(7);
     let second = with(vec![other]);
