@@ -136,7 +136,7 @@ fn question(documents: &[Document], random: &mut ChaCha8Rng) -> SearchAsked {
 }
 
 fn fleets() -> u64 {
-    std::env::var("PACKTRAIL_TEST_FLEETS").ok().and_then(|count| count.parse().ok()).unwrap_or(10)
+    std::env::var("PACKTRAIL_TEST_FLEETS").ok().and_then(|count| count.parse().ok()).unwrap_or(6)
 }
 
 async fn check(store: &Store, tenant: &str, seed: u64, documents: &[Document]) -> usize {

@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 20] = [
+const ROWS: [(&str, &str, &str); 21] = [
     (
         "node",
         "id, source_id, kind, cluster, namespace, name",
@@ -74,6 +74,7 @@ const ROWS: [(&str, &str, &str); 20] = [
          capability_id, category_id, step_id, rules",
         "i, i / 2, 1 + i % 3, i, i, i, i % 7, i % 11, i % 13, 1, 2, 3, 4, 1",
     ),
+    ("resource", "id, api_version, kind, namespace, name", "i, 'v1', 'Secret', 'ns', 'n' || i"),
     ("resource_set_member", "set_id, resource_id", "i / 5, i"),
     ("idempotency", "key, request_digest, answer, created_at", "'k' || i, CAST('d' AS {bytes}), '', i"),
 ];
@@ -180,7 +181,7 @@ const IDS: &str = "'[{\"id\":7},{\"id\":8}]'";
 const NAMES: &str = "'[{\"name\":\"PackReceipt\"}]'";
 const HITS: &[&str] = &["1", "900", "7", ANY, IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
 const HITS_IN_RANGE: &[&str] =
-    &["1", "900", "'word1'", "'word2'", IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
+    &["1", "900", "'word15'", "'word16'", IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
 const APPLIERS: &[&str] = &["1", "5", "1", "500", "0", "900", "20"];
 const STATS: &[&str] = &["1", "100", "900", "255", "1", "2", "0", "3", "3", "3", "0", "0", "0", "0", "1001"];
 const RECORDS: &[&str] = &["1", "'PackOperationResult'", "900", "500", "0", "0", ANY, ANY, ANY, "-1", ANY, "50"];
