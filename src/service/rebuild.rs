@@ -93,11 +93,11 @@ async fn pass(store: &Store, tenant: &str, source: &str, verify: bool, now: i64)
 async fn apply_mended(
     tx: &mut WriteTx,
     changes: &mut Changes,
-    changed: &[ChangedObject],
+    objects: &[ChangedObject],
     now: i64,
 ) -> Result<(), StoreError> {
     changes.entries =
-        changed.iter().map(|object| derived_entry(object, Outcome::Updated, DERIVED_BY.to_owned())).collect();
+        objects.iter().map(|object| derived_entry(object, Outcome::Updated, DERIVED_BY.to_owned())).collect();
     changes.entries.push(Entry {
         kind: "REBUILT",
         identity: format!("rules/{}", derive::RULES),
