@@ -138,14 +138,16 @@ macro_rules! hit_joins {
 }
 
 /// What makes a document an answer: all words $5, a word in each range of $6, and the filters. Asked of
-/// the document's own words, so that the postings of a common word are not read where another is rare.
+/// the document's own words, so that the postings of a common word are not read where another is rare;
+/// the offsets keep Postgres from hashing all postings instead.
 macro_rules! hit_filter {
     () => {
         "AND NOT EXISTS (SELECT 1 FROM {rows $5: id int} r WHERE NOT EXISTS (SELECT 1 FROM posting q \
-         WHERE q.tenant_id = p.tenant_id AND q.document_id = p.document_id AND q.word_id = r.id)) \
+         WHERE q.tenant_id = p.tenant_id AND q.document_id = p.document_id AND q.word_id = r.id \
+         LIMIT 1 OFFSET 0)) \
          AND NOT EXISTS (SELECT 1 FROM {rows $6: low text, high text} r WHERE NOT EXISTS (SELECT 1 FROM posting q \
          JOIN word v ON v.tenant_id = q.tenant_id AND v.id = q.word_id AND v.text >= r.low AND v.text < r.high \
-         WHERE q.tenant_id = p.tenant_id AND q.document_id = p.document_id)) \
+         WHERE q.tenant_id = p.tenant_id AND q.document_id = p.document_id LIMIT 1 OFFSET 0)) \
          AND (s.object_id IS NOT NULL OR t.id IS NOT NULL) \
          AND ($7 = 0 OR COALESCE(t.source_id, s.source_id) = $7) \
          AND ($8 = 0 OR COALESCE(t.kind, s.kind) IN {rows $9: name text} \
