@@ -177,7 +177,7 @@ fn heartbeat(object: &Map<String, Value>) -> Map<String, Value> {
 }
 
 /// `spec.deployedResources`; entries that are none are left to the contract check.
-fn resources(object: &Map<String, Value>) -> Option<Vec<Resource>> {
+pub(crate) fn resources(object: &Map<String, Value>) -> Option<Vec<Resource>> {
     let entries = object.get("spec")?.get("deployedResources")?.as_array()?;
     let mut resources: Vec<Resource> = entries.iter().filter_map(resource).collect();
     resources.sort();

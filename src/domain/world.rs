@@ -350,29 +350,3 @@ pub fn pack_name(version: &Version) -> Option<&str> {
         Detail::Pack(_) | Detail::None => None,
     }
 }
-
-/// The name that all versions of the pack share that an object is about. A result that names no pack,
-/// because it failed early, has that of its execution.
-pub fn base_pack(reader: &Reader, object: &Object) -> Option<String> {
-    let pack = match &object.latest().content.facts.detail {
-        Detail::Pack(_) => Some(object),
-        Detail::Result(facts) if facts.pack.is_none() => {
-            let (name, _) = object.sequence_name();
-            let execution = resolve_execution(reader, object, name)?;
-            resolve_pack(reader, execution)
-        }
-        _ => resolve_pack(reader, object),
-    };
-    match &pack?.latest().content.facts.detail {
-        Detail::Pack(facts) => facts.base.clone(),
-        _ => None,
-    }
-}
-
-fn resolve_execution<'a>(reader: &Reader<'a>, result: &Object, name: &str) -> Option<&'a Object> {
-    let owner = result.history.owner().map(|owner| &owner.uid);
-    let at = result.birth();
-    let namespaces = lookup_namespaces(result);
-    let is_owner = |found: &Object| owner.is_none_or(|uid| found.uid.as_ref() == Some(uid));
-    reader.resolve_where(kind::EXECUTION, &namespaces, name, at, is_owner)
-}

@@ -16,6 +16,8 @@ pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
 pub const NOT_ACCEPTABLE: &str = "NOT_ACCEPTABLE";
 /// The server has as many operations in flight as it takes.
 pub const OVERLOADED: &str = "OVERLOADED";
+/// The field is answered as of the latest commit only.
+pub const NOT_SUPPORTED_AS_OF: &str = "NOT_SUPPORTED_AS_OF";
 /// The body is larger than the limit.
 pub const PAYLOAD_TOO_LARGE: &str = "PAYLOAD_TOO_LARGE";
 /// The operation has too many aliases, root fields or directives, or costs too much.

@@ -69,6 +69,14 @@ impl From<QueryError> for ApiError {
             QueryError::AmbiguousSource => {
                 Self::new(code::AMBIGUOUS_SOURCE, "There are several sources: name one with the argument \"source\".")
             }
+            QueryError::NotSupportedAsOf(_) => Self::new(
+                code::NOT_SUPPORTED_AS_OF,
+                "This is answered as of the latest commit only: ask for it outside of asOf.",
+            ),
+            QueryError::Question(error) => Self::bad_input(error.to_string()),
+            QueryError::TooMany(most) => Self::bad_input(format!(
+                "The answer would have more than {most} buckets: narrow the filter or group by less."
+            )),
         }
     }
 }

@@ -19,11 +19,12 @@ use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
+use crate::domain::operation::{self, Operation};
 use crate::domain::sequence::{self, Row, Sequence, Summary};
-use crate::domain::world::{Object, Reader, World, base_pack, pack_name};
+use crate::domain::world::{Object, Reader, World, pack_name};
 use crate::storage::{
-    Changes, EdgeKind, EpochRow, FindingRow, NewVersion, OldVersion, Patch, RevisionRow, StateRow, StoreError,
-    StoredObject, StoredObserved, WriteTx, end_name, hash63,
+    Changes, EdgeKind, EpochRow, FindingRow, NewOperation, NewVersion, OldVersion, Patch, RevisionRow, StateRow,
+    StoreError, StoredObject, StoredObserved, WriteTx, end_name, hash63,
 };
 
 /// The observations of the natural keys that a batch touches.
@@ -112,6 +113,7 @@ struct Output {
     findings: Vec<Finding>,
     /// The base packs of a record's objects, in their order.
     bases: Vec<Option<String>>,
+    operations: Vec<Operation>,
     sequence: Option<Sequence>,
     joins: Vec<NaturalKey>,
 }
@@ -450,6 +452,8 @@ impl Derivation<'_> {
             if !key.is_collection() {
                 self.collect_states(unit, &key, output.bases, &mut derived.changes)?;
             }
+            let operations = output.operations.into_iter().map(|operation| NewOperation { node: unit, operation });
+            derived.changes.operations.extend(operations);
             if let Some(sequence) = output.sequence {
                 derived.changes.sequences.push(unit);
                 self.collect_sequence(unit, &sequence, &mut derived.changes);
@@ -630,8 +634,10 @@ fn run_unit(reader: &Reader, unit: &NaturalKey) -> Output {
         FAMILY => Output { findings: findings::derive_family(reader, unit), ..Output::default() },
         _ => {
             let (findings, joins) = findings::derive(reader, unit);
-            let bases = reader.group(unit).iter().map(|object| base_pack(reader, object)).collect();
-            Output { findings, bases, joins, ..Output::default() }
+            let bases = reader.group(unit).iter().map(|object| operation::base_pack(reader, object)).collect();
+            let is_result = unit.kind == kind::RESULT;
+            let operations = if is_result { operation::derive(reader, unit) } else { Vec::new() };
+            Output { findings, bases, operations, joins, ..Output::default() }
         }
     }
 }

@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::domain::RULES;
 use crate::domain::facts;
-use crate::service::derive::{self, Derived};
+use crate::service::derive::{self, ChangedObject, Derived};
 use crate::service::ingest::batch::{DERIVED_BY, derived_entry};
 use crate::service::ingest::item::Outcome;
-use crate::storage::{Difference, Entry, Store, StoreError, WriteTx};
+use crate::storage::{Changes, Difference, Entry, Store, StoreError, WriteTx};
 
 /// How many natural keys are derived together.
 const PAGE: i64 = 500;
@@ -81,25 +81,17 @@ async fn pass(store: &Store, tenant: &str, source: &str, verify: bool, now: i64)
         changes.relist = true;
         let difference = tx.compare(&changes).await?;
         report.add(difference);
-        if verify || (difference == Difference::default() && refreshed == 0) {
+        let is_mended = !verify && difference != Difference::default();
+        if is_mended {
+            apply_mended(&mut tx, &mut changes, &changed, now).await?;
+        }
+        // After the states, whose births it repeats.
+        let index = tx.check_index(&nodes, !verify).await?;
+        report.add(index);
+        if verify || !(is_mended || index != Difference::default() || refreshed > 0) {
             // Dropping the transaction takes back what it may have noted.
             continue;
         }
-        if difference == Difference::default() {
-            // Facts are no rows of the ledger: they follow from the bodies.
-            tx.commit().await?;
-            continue;
-        }
-        changes.entries =
-            changed.iter().map(|object| derived_entry(object, Outcome::Updated, DERIVED_BY.to_owned())).collect();
-        changes.entries.push(Entry {
-            kind: "REBUILT",
-            identity: format!("rules/{RULES}"),
-            content: None,
-            previous: None,
-            principal: DERIVED_BY.to_owned(),
-        });
-        tx.apply(&changes, now).await?;
         tx.commit().await?;
         report.commits += 1;
     }
@@ -139,5 +131,24 @@ pub async fn follow_rules(store: &Store, apply: bool, now: i64) -> Result<(), St
         }
         store.set_rules(tenant, RULES).await?;
     }
+    Ok(())
+}
+
+async fn apply_mended(
+    tx: &mut WriteTx,
+    changes: &mut Changes,
+    objects: &[ChangedObject],
+    now: i64,
+) -> Result<(), StoreError> {
+    changes.entries =
+        objects.iter().map(|object| derived_entry(object, Outcome::Updated, DERIVED_BY.to_owned())).collect();
+    changes.entries.push(Entry {
+        kind: "REBUILT",
+        identity: format!("rules/{}", RULES),
+        content: None,
+        previous: None,
+        principal: DERIVED_BY.to_owned(),
+    });
+    tx.apply(changes, now).await?;
     Ok(())
 }

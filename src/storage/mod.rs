@@ -9,7 +9,9 @@ mod list;
 mod migrate;
 mod page;
 mod read;
+mod search;
 mod sql;
+mod stats;
 mod tail;
 mod write;
 
@@ -21,6 +23,8 @@ pub use findings::*;
 pub use list::{RecordFilter, RecordList, RecordOrder, RecordPlace};
 pub use page::{Page, Rows};
 pub use read::*;
+pub use search::*;
+pub use stats::*;
 pub use tail::*;
 pub use write::*;
 

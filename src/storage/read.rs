@@ -267,6 +267,8 @@ pub struct QuarantineFilter {
     pub received_until: Option<i64>,
 }
 
+/// The place of what is ordered by birth alone: birth and hash of the natural identity.
+pub type BirthPlace = (i64, i64);
 /// The place of a sequence in a list: source, namespace, name.
 pub type SequencePlace = (i64, String, String);
 /// The place of a row in its chain: revision, first effective time, hash of its natural identity.
@@ -430,6 +432,16 @@ impl AsOf {
 
     async fn batch<T: Row>(&self, statement: &'static Statement, list: &impl Serialize) -> Result<Vec<T>, StoreError> {
         self.pool.rows(statement, &[self.tenant.into(), json(list), self.seq.into()]).await
+    }
+
+    /// The records that a statement on states reads.
+    pub(super) async fn read_records(
+        &self,
+        statement: &'static Statement,
+        args: &[Arg],
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let rows: Vec<RecordRow> = self.pool.rows(statement, args).await?;
+        rows.into_iter().map(record).collect()
     }
 
     pub(super) async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {

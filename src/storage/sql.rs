@@ -327,6 +327,103 @@ macro_rules! quarantine_filter {
     };
 }
 
+/// What a search shows of a document: a record's state, or a thing with its resource.
+macro_rules! hit_columns {
+    () => {
+        "p.born_at, p.key_hash, p.document_id, COALESCE(t.kind, s.kind) AS kind, \
+         COALESCE(t.source_id, s.source_id) AS source_id, COALESCE(t.name, '') AS name, t.resource_id, \
+         x.api_version AS resource_api_version, x.kind AS resource_kind, x.namespace AS resource_namespace, \
+         x.name AS resource_name "
+    };
+}
+
+macro_rules! hit_joins {
+    () => {
+        "LEFT JOIN state s ON s.tenant_id = p.tenant_id AND s.object_id = p.document_id AND s.from_seq <= $2 \
+         AND s.to_seq > $2 \
+         LEFT JOIN thing t ON t.tenant_id = p.tenant_id AND t.id = p.document_id \
+         LEFT JOIN resource x ON x.tenant_id = t.tenant_id AND x.id = t.resource_id "
+    };
+}
+
+/// What makes a document an answer: all words $5, a word in each range of $6, and the filters. Asked of
+/// the document's own words, so that the postings of a common word are not read where another is rare;
+/// the offsets keep Postgres from hashing all postings instead.
+macro_rules! hit_filter {
+    () => {
+        "AND NOT EXISTS (SELECT 1 FROM {rows $5: id int} r WHERE NOT EXISTS (SELECT 1 FROM posting q \
+         WHERE q.tenant_id = p.tenant_id AND q.document_id = p.document_id AND q.word_id = r.id \
+         LIMIT 1 OFFSET 0)) \
+         AND NOT EXISTS (SELECT 1 FROM {rows $6: low text, high text} r WHERE NOT EXISTS (SELECT 1 FROM posting q \
+         JOIN word v ON v.tenant_id = q.tenant_id AND v.id = q.word_id AND v.text >= r.low AND v.text < r.high \
+         WHERE q.tenant_id = p.tenant_id AND q.document_id = p.document_id LIMIT 1 OFFSET 0)) \
+         AND (s.object_id IS NOT NULL OR t.id IS NOT NULL) \
+         AND ($7 = 0 OR COALESCE(t.source_id, s.source_id) = $7) \
+         AND ($8 = 0 OR COALESCE(t.kind, s.kind) IN {rows $9: name text} \
+         OR ($10 = 1 AND s.kind NOT IN {rows $11: name text})) "
+    };
+}
+
+macro_rules! hits_of_word {
+    () => {
+        concat!("FROM posting p ", hit_joins!(), "WHERE p.tenant_id = $1 AND p.word_id = $3 AND $4 = '' ")
+    };
+}
+
+/// The words of a range first: there are fewer of them than postings.
+macro_rules! words_of_range {
+    () => {
+        "WITH r AS MATERIALIZED (SELECT w.id FROM word w WHERE w.tenant_id = $1 AND w.text >= $3 AND w.text < $4) "
+    };
+}
+
+macro_rules! hits_of_range {
+    () => {
+        concat!("FROM r CROSS JOIN posting p ", hit_joins!(), "WHERE p.tenant_id = $1 AND p.word_id = r.id ")
+    };
+}
+
+/// The results that applied a resource, from the columns of a record on.
+macro_rules! applied_by {
+    () => {
+        "WHERE s.tenant_id = $1 AND s.from_seq <= $6 AND s.to_seq > $6 AND s.object_id IN (SELECT a.object_id \
+         FROM resource_set_member m JOIN content k ON k.tenant_id = m.tenant_id AND k.resource_set_id = m.set_id \
+         JOIN operation a ON a.tenant_id = m.tenant_id AND a.content_id = k.id AND a.source_id = $3 \
+         WHERE m.tenant_id = $1 AND m.resource_id = $2) "
+    };
+}
+
+/// Groups operations by the dimensions of the bit mask $4; `narrowed` names the index to read by.
+macro_rules! operation_stats {
+    ($narrowed:literal) => {
+        concat!(
+            "SELECT CASE WHEN ($4 & 1) > 0 THEN o.cluster_id ELSE 0 END AS cluster_id, \
+            CASE WHEN ($4 & 2) > 0 THEN o.pack_id ELSE 0 END AS pack_id, \
+            CASE WHEN ($4 & 4) > 0 THEN o.base_id ELSE 0 END AS base_id, \
+            CASE WHEN ($4 & 8) > 0 THEN o.status_id ELSE 0 END AS status_id, \
+            CASE WHEN ($4 & 16) > 0 THEN o.category_id ELSE 0 END AS category_id, \
+            CASE WHEN ($4 & 32) > 0 THEN o.step_id ELSE 0 END AS step_id, \
+            CASE WHEN ($4 & 64) > 0 THEN o.counted_at - (o.counted_at % 86400000000 + 86400000000) % 86400000000 \
+            ELSE 0 END AS day, \
+            CASE WHEN ($4 & 128) > 0 THEN o.counted_at - (o.counted_at % 3600000000 + 3600000000) % 3600000000 \
+            ELSE 0 END AS hour, \
+            COUNT(*) AS operations, \
+            CAST(SUM(CASE WHEN o.status_id = $5 THEN 1 ELSE 0 END) AS BIGINT) AS succeeded, \
+            CAST(SUM(CASE WHEN o.status_id = $6 THEN 1 ELSE 0 END) AS BIGINT) AS failed, \
+            COUNT(o.duration) AS timed, CAST(SUM(o.duration / 1000000) AS BIGINT) AS seconds, \
+            CAST(SUM(o.duration % 1000000) AS BIGINT) AS micros, MIN(o.duration) AS shortest, \
+            MAX(o.duration) AS longest, MIN(o.counted_at) AS first_at, MAX(o.counted_at) AS last_at \
+            FROM operation o WHERE o.tenant_id = $1 ",
+            $narrowed,
+            "AND o.counted_at >= $2 AND o.counted_at < $3 \
+            AND ($7 = 0 OR o.source_id = $7) AND ($8 = 0 OR o.cluster_id = $8) AND ($9 = 0 OR o.pack_id = $9) \
+            AND ($10 = 0 OR o.base_id = $10) AND ($11 = 0 OR o.status_id = $11) \
+            AND ($12 = 0 OR o.capability_id = $12) AND ($13 = 0 OR o.category_id = $13) \
+            AND ($14 = 0 OR o.step_id = $14) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 LIMIT $15"
+        )
+    };
+}
+
 catalogue! {
     /// Makes a tenant on its first record.
     TENANT_ENSURE = "INSERT INTO tenant (name, next_id, rules) VALUES ($1, 1, $2) ON CONFLICT (name) DO NOTHING";
@@ -456,13 +553,13 @@ catalogue! {
     CONTENTS_FIND = "SELECT r.i, c.id FROM {rows $2: i int, digest bytes} r \
         JOIN content c ON c.tenant_id = $1 AND c.digest = r.digest";
     /// The contents of nodes with their facts, each with a body that says it.
-    CONTENTS_OF_NODES = "SELECT c.id, n.kind, c.facts, MIN(b.body_id) AS body_id FROM object o \
+    FACTS_OF_NODES = "SELECT c.id, n.kind, c.facts, MIN(b.body_id) AS body_id FROM object o \
         JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
         JOIN observation b ON b.tenant_id = o.tenant_id AND b.object_id = o.id \
         JOIN content c ON c.tenant_id = b.tenant_id AND c.id = b.content_id \
         WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} GROUP BY c.id, n.kind, c.facts ORDER BY c.id";
     /// Writes what newer rules need of contents.
-    CONTENTS_FACTS = "UPDATE content SET facts = r.facts FROM {rows $2: id int, facts text} r \
+    FACTS_UPDATE = "UPDATE content SET facts = r.facts FROM {rows $2: id int, facts text} r \
         WHERE content.tenant_id = $1 AND content.id = r.id";
     /// Writes new contents.
     CONTENTS_INSERT = "INSERT INTO content (tenant_id, id, digest, spec_digest, facts, warnings, resource_set_id) \
@@ -832,6 +929,115 @@ catalogue! {
     FINDINGS_OF_SOURCE_PAGE_BACK = findings_page_back!("f.source_id = $11 AND $3 = ''");
     /// How many there are of each code and severity.
     FINDINGS_OF_SOURCE_COUNT = findings_count!("f.source_id = $11 AND $3 = ''");
+
+    /// Which of these pairs of objects and contents were observed before.
+    CONTENTS_OBSERVED = "SELECT r.i FROM {rows $2: i int, object_id int, content_id int} r WHERE EXISTS \
+        (SELECT 1 FROM observation o WHERE o.tenant_id = $1 AND o.object_id = r.object_id \
+        AND o.content_id = r.content_id)";
+    /// Finds words.
+    WORDS_FIND = "SELECT r.i, w.id FROM {rows $2: i int, text text} r \
+        JOIN word w ON w.tenant_id = $1 AND w.text = r.text";
+    /// Writes new words.
+    WORDS_INSERT = "INSERT INTO word (tenant_id, id, text) SELECT $1, r.id, r.text FROM {rows $2: id int, text text} r";
+    /// Which things are there.
+    THINGS_FIND = "SELECT t.id FROM thing t WHERE t.tenant_id = $1 AND t.id IN {ints $2}";
+    /// Writes new things.
+    THINGS_INSERT = "INSERT INTO thing (tenant_id, id, source_id, kind, name, resource_id) \
+        SELECT $1, r.id, $2, r.kind, r.name, r.resource_id \
+        FROM {rows $3: id int, kind text, name text, resource_id int} r";
+    /// Writes words of documents that are not there yet.
+    POSTINGS_INSERT = "INSERT INTO posting (tenant_id, document_id, word_id, born_at, key_hash) \
+        SELECT $1, r.document_id, r.word_id, r.born_at, r.key_hash \
+        FROM {rows $2: document_id int, word_id int, born_at int, key_hash int} r WHERE 1 = 1 \
+        ON CONFLICT (tenant_id, document_id, word_id) DO NOTHING";
+    /// Moves documents to their births.
+    POSTINGS_MOVE = "UPDATE posting SET born_at = r.born_at FROM {rows $2: document_id int, born_at int} r \
+        WHERE posting.tenant_id = $1 AND posting.document_id = r.document_id AND posting.born_at <> r.born_at";
+    /// Takes documents out of the index, to write them anew.
+    POSTINGS_DELETE = "DELETE FROM posting WHERE tenant_id = $1 AND document_id IN {ints $2}";
+    /// The words of documents.
+    POSTINGS_OF_DOCUMENTS = "SELECT p.document_id, p.born_at, p.key_hash, w.text FROM posting p \
+        JOIN word w ON w.tenant_id = p.tenant_id AND w.id = p.word_id \
+        WHERE p.tenant_id = $1 AND p.document_id IN {ints $2} ORDER BY p.document_id, w.text";
+    /// Where objects stand in lists: their births now, for those that exist, and their natural keys.
+    BIRTHS_OF_OBJECTS = "SELECT o.id, o.uid, n.kind, n.cluster, n.namespace, n.name, s.born_at FROM object o \
+        JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
+        LEFT JOIN state s ON s.tenant_id = o.tenant_id AND s.object_id = o.id AND s.to_seq = 9223372036854775807 \
+        WHERE o.tenant_id = $1 AND o.id IN {ints $2}";
+    /// Each content that was observed of the objects of nodes, with a body that has it.
+    CONTENTS_OF_NODES = "SELECT o.id AS object_id, b.content_id, MIN(b.body_id) AS body_id FROM object o \
+        JOIN observation b ON b.tenant_id = o.tenant_id AND b.object_id = o.id \
+        WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} GROUP BY o.id, b.content_id ORDER BY o.id, b.content_id";
+    /// How common words are: how many documents have them, counted up to a bound.
+    WORDS_COUNT = "SELECT w.text, w.id, (SELECT COUNT(*) FROM (SELECT 1 FROM posting p WHERE p.tenant_id = w.tenant_id \
+        AND p.word_id = w.id LIMIT $3) AS x) AS documents \
+        FROM {rows $2: text text} r JOIN word w ON w.tenant_id = $1 AND w.text = r.text";
+    /// How common the words of ranges are: how often they are in documents, counted up to a bound; the
+    /// first of them, and whether there are more.
+    RANGES_COUNT = "SELECT r.low, r.high, (SELECT w.id FROM word w WHERE w.tenant_id = $1 AND w.text >= r.low \
+        AND w.text < r.high ORDER BY w.text LIMIT 1) AS id, \
+        (SELECT COUNT(*) FROM (SELECT 1 FROM word w WHERE w.tenant_id = $1 AND w.text >= r.low \
+        AND w.text < r.high LIMIT 2) AS x) AS words, \
+        (SELECT COUNT(*) FROM (SELECT 1 FROM word w JOIN posting p ON p.tenant_id = w.tenant_id AND p.word_id = w.id \
+        WHERE w.tenant_id = $1 AND w.text >= r.low AND w.text < r.high LIMIT $3) AS x) AS documents \
+        FROM {rows $2: low text, high text} r";
+    /// What has a word and answers a question, newest birth first, a page at a time: read in order.
+    HITS_OF_WORD = concat!("SELECT ", hit_columns!(), hits_of_word!(), "AND (p.born_at, p.key_hash) < ($12, $13) ",
+        hit_filter!(), "ORDER BY p.born_at DESC, p.key_hash DESC LIMIT $14");
+    /// The same, oldest first.
+    HITS_OF_WORD_BACK = concat!("SELECT ", hit_columns!(), hits_of_word!(),
+        "AND (p.born_at, p.key_hash) > ($12, $13) ", hit_filter!(), "ORDER BY p.born_at, p.key_hash LIMIT $14");
+    /// How many there are.
+    HITS_OF_WORD_COUNT = concat!("SELECT COUNT(*) ", hits_of_word!(), hit_filter!());
+    /// What has a word of a range and answers a question, newest birth first, a page at a time.
+    HITS_OF_RANGE = concat!(words_of_range!(), "SELECT DISTINCT ", hit_columns!(), hits_of_range!(),
+        "AND (p.born_at, p.key_hash) < ($12, $13) ", hit_filter!(),
+        "ORDER BY p.born_at DESC, p.key_hash DESC LIMIT $14");
+    /// The same, oldest first.
+    HITS_OF_RANGE_BACK = concat!(words_of_range!(), "SELECT DISTINCT ", hit_columns!(), hits_of_range!(),
+        "AND (p.born_at, p.key_hash) > ($12, $13) ", hit_filter!(), "ORDER BY p.born_at, p.key_hash LIMIT $14");
+    /// How many there are.
+    HITS_OF_RANGE_COUNT = concat!(words_of_range!(), "SELECT COUNT(DISTINCT p.document_id) ", hits_of_range!(), hit_filter!());
+    /// The results of a source whose latest version applied a resource, newest first, a page at a time.
+    APPLIERS_PAGE = concat!("SELECT ", record_columns!(), applied_by!(),
+        "AND (s.born_at, s.key_hash) < ($4, $5) ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $7");
+    /// The same, oldest first.
+    APPLIERS_PAGE_BACK = concat!("SELECT ", record_columns!(), applied_by!(),
+        "AND (s.born_at, s.key_hash) > ($4, $5) ORDER BY s.born_at, s.key_hash LIMIT $7");
+    /// How many there are.
+    APPLIERS_COUNT = "SELECT COUNT(*) FROM resource_set_member m \
+        JOIN content c ON c.tenant_id = m.tenant_id AND c.resource_set_id = m.set_id \
+        JOIN operation p ON p.tenant_id = m.tenant_id AND p.content_id = c.id \
+        WHERE m.tenant_id = $1 AND m.resource_id = $2 AND p.source_id = $3";
+
+    /// Finds labels.
+    LABELS_FIND = "SELECT r.i, l.id FROM {rows $2: i int, text text} r \
+        JOIN label l ON l.tenant_id = $1 AND l.text = r.text";
+    /// Writes new labels.
+    LABELS_INSERT = "INSERT INTO label (tenant_id, id, text) \
+        SELECT $1, r.id, r.text FROM {rows $2: id int, text text} r";
+    /// The texts of labels.
+    LABELS_BY_ID = "SELECT id, text FROM label WHERE tenant_id = $1 AND id IN {ints $2}";
+    /// The operations of the results of nodes.
+    OPERATIONS_OF_NODES = "SELECT object_id, node_id, content_id, counted_at, duration, cluster_id, pack_id, base_id, \
+        status_id, capability_id, category_id, step_id FROM operation WHERE tenant_id = $1 AND node_id IN {ints $2}";
+    /// Takes operations away, also to write them anew.
+    OPERATIONS_DELETE = "DELETE FROM operation WHERE tenant_id = $1 AND object_id IN {ints $2}";
+    /// Writes operations.
+    OPERATIONS_INSERT = "INSERT INTO operation (tenant_id, object_id, node_id, source_id, content_id, counted_at, \
+        duration, cluster_id, pack_id, base_id, status_id, capability_id, category_id, step_id, rules) \
+        SELECT $1, r.object_id, r.node_id, $2, r.content_id, r.counted_at, r.duration, r.cluster_id, r.pack_id, \
+        r.base_id, r.status_id, r.capability_id, r.category_id, r.step_id, $4 \
+        FROM {rows $3: object_id int, node_id int, content_id int, counted_at int, duration int, cluster_id int, \
+        pack_id int, base_id int, status_id int, capability_id int, category_id int, step_id int} r";
+    /// Operations of a time, grouped.
+    STATS_BY_TIME = operation_stats!("");
+    /// Operations on a cluster, grouped.
+    STATS_BY_CLUSTER = operation_stats!("AND o.cluster_id = $8 ");
+    /// Operations about a pack, grouped.
+    STATS_BY_PACK = operation_stats!("AND o.pack_id = $9 ");
+    /// Operations about a base pack, grouped.
+    STATS_BY_BASE = operation_stats!("AND o.base_id = $10 ");
     /// All versions as of a commit with their objects' keys: for exact comparison of whole states.
     DUMP_VERSIONS = "SELECT v.object_id, s.name AS source, n.kind, n.cluster, n.namespace, n.name, o.uid, v.n, v.from_at, v.to_at, \
         v.end_kind, c.digest, c.spec_digest FROM version v \

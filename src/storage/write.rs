@@ -10,7 +10,9 @@ use sqlx::FromRow;
 use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
 use super::read::{BodyRow, unpack};
+use super::search::Document;
 use super::sql::{self, Statement};
+use super::stats::NewOperation;
 use super::tail::Patch;
 use super::{Store, TenantName, Work, hash63};
 use crate::domain::RULES;
@@ -45,6 +47,7 @@ pub struct WriteTx {
     nodes: HashMap<NaturalKey, i64>,
     contents: HashMap<Digest, i64>,
     facts: HashMap<i64, Arc<Content>>,
+    pub(super) unindexed: Vec<Document>,
 }
 
 /// An object as it is stored.
@@ -411,6 +414,8 @@ pub struct Changes {
     pub findings: Vec<FindingRow>,
     /// What is known to change of sequences that were not derived whole.
     pub patch: Patch,
+    /// All operations of the results among the units.
+    pub operations: Vec<NewOperation>,
     /// Edges that may be new.
     pub edges: Vec<(i64, EdgeKind, i64)>,
     /// Items for the quarantine.
@@ -557,6 +562,7 @@ impl Store {
             nodes: HashMap::new(),
             contents: HashMap::new(),
             facts: HashMap::new(),
+            unindexed: Vec::new(),
         };
         write.take_ids(ID_BLOCK).await?;
         write.source = write.ensure_source(source, now).await?;
@@ -1052,6 +1058,7 @@ impl WriteTx {
             return Ok(());
         }
         self.ensure_contents(new).await?;
+        self.note_words(new).await?;
         let bodies = self.ensure_bodies(new).await?;
         let mut rows = Vec::with_capacity(new.len());
         for (observation, body_id) in new.iter().zip(bodies) {
@@ -1277,7 +1284,7 @@ impl WriteTx {
         if nodes.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<Row> = self.tx.rows(&sql::CONTENTS_OF_NODES, &[self.tenant.into(), json(&nodes)]).await?;
+        let rows: Vec<Row> = self.tx.rows(&sql::FACTS_OF_NODES, &[self.tenant.into(), json(&nodes)]).await?;
         let ids: Vec<i64> = rows.iter().map(|row| row.body_id).collect();
         let bodies: Vec<BodyRow> = self.tx.rows(&sql::BODIES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
         let bodies: HashMap<i64, BodyRow> = bodies.into_iter().map(|body| (body.id, body)).collect();
@@ -1300,7 +1307,7 @@ impl WriteTx {
             facts: &'a str,
         }
         let rows: Vec<Row> = facts.iter().map(|(id, facts)| Row { id: *id, facts }).collect();
-        self.write_rows(&sql::CONTENTS_FACTS, &[self.tenant.into()], &rows, &[]).await
+        self.write_rows(&sql::FACTS_UPDATE, &[self.tenant.into()], &rows, &[]).await
     }
 
     /// The reasons for which items in quarantine were refused last; those that are not there are left out.
@@ -1340,6 +1347,9 @@ impl WriteTx {
         difference.surplus += old.len();
         difference.missing += new.len();
         let (old, new) = self.diff_findings(changes).await?;
+        difference.surplus += old.len();
+        difference.missing += new.len();
+        let (old, new) = self.diff_operations(changes).await?;
         difference.surplus += old.len();
         difference.missing += new.len();
         Ok(difference)
@@ -1400,14 +1410,17 @@ impl WriteTx {
     /// If the database fails.
     pub async fn apply(&mut self, changes: &Changes, now: i64) -> Result<Option<Commit>, StoreError> {
         self.insert_edges(&changes.edges).await?;
+        self.write_index(&changes.states).await?;
         if changes.entries.is_empty() {
             return Ok(None);
         }
+        let operations = self.diff_operations(changes).await?;
         let epochs = self.diff_epochs(changes).await?;
         let revisions = self.diff_revisions(changes).await?;
         let findings = self.diff_findings(changes).await?;
         let states = self.diff_states(changes).await?;
         let listings = self.diff_listings(changes, &states, &findings).await?;
+        self.move_documents(&states.0, &states.1).await?;
         // Last of all what the whole tenant waits for: the head of the ledger.
         let commit = self.take_commit(&changes.entries, now).await?;
         let seq = commit.seq;
@@ -1417,6 +1430,7 @@ impl WriteTx {
         self.write_revisions(revisions, seq, changes.rules).await?;
         self.write_findings(findings, seq, changes.rules).await?;
         self.write_listings(listings, seq).await?;
+        self.write_operations(operations, changes.rules).await?;
         self.write_quarantine(changes, seq).await?;
         Ok(Some(commit))
     }
@@ -1667,7 +1681,7 @@ fn node_key(i: usize, id: i64, key: &NaturalKey) -> NodeKey<'_> {
     NodeKey { i, id, kind: &key.kind, cluster: &key.cluster, namespace: &key.namespace, name: &key.name }
 }
 
-fn index(i: i64) -> Result<usize, StoreError> {
+pub(super) fn index(i: i64) -> Result<usize, StoreError> {
     usize::try_from(i).map_err(|_| StoreError::Corrupt("index".to_owned()))
 }
 

@@ -6,6 +6,7 @@ mod docs;
 mod graphql;
 mod http;
 mod input;
+mod insight;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
 mod records;

@@ -2,6 +2,7 @@
 
 mod chain;
 mod finding;
+mod insight;
 mod node;
 mod quarantine;
 mod record;
@@ -20,5 +21,6 @@ pub struct QueryRoot(
     record::RecordQuery,
     chain::ChainQuery,
     finding::FindingQuery,
+    insight::InsightQuery,
     quarantine::QuarantineQuery,
 );

@@ -3,17 +3,20 @@
 mod body;
 mod chain;
 mod finding;
+mod insight;
 mod quarantine;
 mod record;
 mod reference;
 
 use std::sync::Arc;
 
+use crate::domain::search::QuestionError;
 use crate::storage::{AsOf, Store, StoreError, StoredSource};
 
 pub use body::{Body, bounded, member_text};
 pub use chain::{ChainPick, Position, SequenceName};
 pub use finding::{FindingTarget, FindingsAsked};
+pub use insight::{MAX_BUCKETS, OperationsAsked, SearchAsked};
 pub use quarantine::QuarantineAsked;
 pub use record::{Identity, RecordsAsked, Which};
 pub use reference::{Question, Reference, Relation};
@@ -27,6 +30,15 @@ pub enum QueryError {
     /// The tenant has several sources and none was named.
     #[error("the tenant has several sources; name one")]
     AmbiguousSource,
+    /// The question is answered only as of the latest commit.
+    #[error("{0} is answered as of the latest commit only")]
+    NotSupportedAsOf(&'static str),
+    /// The text is none that can be searched for.
+    #[error(transparent)]
+    Question(#[from] QuestionError),
+    /// The answer would have more parts than are given.
+    #[error("the answer has more than {0} parts")]
+    TooMany(usize),
 }
 
 /// One tenant as of one commit of its ledger.
@@ -35,6 +47,8 @@ pub struct Scope {
     as_of: AsOf,
     tenant: Arc<str>,
     sources: Arc<[StoredSource]>,
+    /// It is the latest commit, and not one that was asked for.
+    is_latest: bool,
 }
 
 impl Scope {
@@ -45,7 +59,7 @@ impl Scope {
     pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, QueryError> {
         let as_of = store.as_of_now(&tenant).await?;
         let sources = as_of.list_sources().await?.into();
-        Ok(Self { as_of, tenant, sources })
+        Ok(Self { as_of, tenant, sources, is_latest: true })
     }
 
     /// The tenant as of one of its commits; `None` if there is no such commit.
@@ -55,7 +69,7 @@ impl Scope {
     pub async fn at(store: &Store, tenant: Arc<str>, seq: i64) -> Result<Option<Self>, QueryError> {
         let Some(as_of) = store.as_of(&tenant, seq).await? else { return Ok(None) };
         let sources = as_of.list_sources().await?.into();
-        Ok(Some(Self { as_of, tenant, sources }))
+        Ok(Some(Self { as_of, tenant, sources, is_latest: false }))
     }
 
     /// The tenant's name.
@@ -74,6 +88,15 @@ impl Scope {
     #[must_use]
     pub fn committed_at(&self) -> i64 {
         self.as_of.committed_at()
+    }
+
+    /// Lets through what is answered as of the latest commit only: what is counted and searched is
+    /// kept for that one alone.
+    ///
+    /// # Errors
+    /// [`QueryError::NotSupportedAsOf`] in any other scope.
+    fn needs_latest(&self, question: &'static str) -> Result<(), QueryError> {
+        if self.is_latest { Ok(()) } else { Err(QueryError::NotSupportedAsOf(question)) }
     }
 
     /// All sources, by name.

@@ -32,10 +32,11 @@ struct Listed {
     document: &'static str,
 }
 
-const LISTS: [Listed; 10] = [
+const LISTS: [Listed; 11] = [
     Listed { path: "/operationResults", document: "{ operationResults(PAGE) { PARTS } }" },
     Listed { path: "/operationResults", document: "{ operationResults(filter: {cluster: \"c\"}, PAGE) { PARTS } }" },
     Listed { path: "/operationSequences", document: "{ operationSequences(PAGE) { PARTS } }" },
+    Listed { path: "/search", document: "{ search(text: \"ns\", PAGE) { PARTS } }" },
     Listed { path: "/findings", document: "{ findings(PAGE) { PARTS } }" },
     Listed { path: "/sources", document: "{ sources(PAGE) { PARTS } }" },
     Listed { path: "/quarantine", document: "{ quarantine(PAGE) { PARTS } }" },

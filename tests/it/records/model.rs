@@ -1356,3 +1356,148 @@ fn pack_version(text: &str) -> Option<[u64; 4]> {
 fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
+
+// ---------------------------------------------------------------------------------------------
+// What searches and statistics must know
+// ---------------------------------------------------------------------------------------------
+
+/// An object with all that was ever seen under its own uid.
+pub struct Seen {
+    /// Name of the source.
+    pub source: String,
+    /// Its canonical kind.
+    pub kind: String,
+    /// Its object key.
+    pub key: String,
+    /// Its birth.
+    pub birth: i64,
+    /// Every content.
+    pub contents: Vec<Value>,
+}
+
+/// A result as statistics count it; empty where the records do not tell.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// Name of the source.
+    pub source: String,
+    /// When it counts.
+    pub at: i64,
+    /// How long it took.
+    pub duration: Option<i64>,
+    /// The cluster.
+    pub cluster: String,
+    /// The pack.
+    pub pack: String,
+    /// The base pack.
+    pub base: String,
+    /// The status.
+    pub status: String,
+    /// The capability.
+    pub capability: String,
+    /// The category of the failure.
+    pub category: String,
+    /// The failed step.
+    pub step: String,
+}
+
+/// All sources with what they sent.
+fn received(inputs: &[Input]) -> BTreeMap<&str, Received> {
+    let mut sources: BTreeMap<&str, Received> = BTreeMap::new();
+    for input in inputs {
+        let (Input::Item { source, .. } | Input::Snapshot { source, .. }) = input;
+        sources.entry(source).or_default().add(input);
+    }
+    sources
+}
+
+/// Every object that exists.
+#[must_use]
+pub fn seen(inputs: &[Input]) -> Vec<Seen> {
+    let sources = received(inputs);
+    let of_source = |(source, received): (&&str, &Received)| {
+        let world = World::new(received);
+        let seen = |object: &Object| Seen {
+            source: (*source).to_owned(),
+            kind: object.natural.kind.clone(),
+            key: object.key(),
+            birth: object.birth(),
+            contents: received
+                .sightings
+                .iter()
+                .filter(|sighting| sighting.natural == object.natural && sighting.uid == object.uid)
+                .map(|sighting| sighting.body.content.clone())
+                .collect(),
+        };
+        world.objects.iter().map(seen).collect::<Vec<_>>()
+    };
+    sources.iter().flat_map(of_source).collect()
+}
+
+/// Every content that was ever sent, with its source.
+#[must_use]
+pub fn contents(inputs: &[Input]) -> Vec<(String, Value)> {
+    let sources = received(inputs);
+    let of_source = |(source, received): (&&str, &Received)| {
+        let of = |sighting: &Sighting| ((*source).to_owned(), sighting.body.content.clone());
+        received.sightings.iter().map(of).collect::<Vec<_>>()
+    };
+    sources.iter().flat_map(of_source).collect()
+}
+
+/// Every result.
+#[must_use]
+pub fn operations(inputs: &[Input]) -> Vec<Operation> {
+    let sources = received(inputs);
+    let of_source = |(source, received): (&&str, &Received)| {
+        let world = World::new(received);
+        world.of_kind(RESULT).map(|object| world.operation(source, object)).collect::<Vec<_>>()
+    };
+    sources.iter().flat_map(of_source).collect()
+}
+
+/// The pack that a result itself names.
+fn result_pack(content: &Value) -> Option<String> {
+    pack_name(content).or_else(|| owned(content, &["metadata", "labels", "ontai.dev/cluster-pack"]))
+}
+
+impl World {
+    fn operation(&self, source: &str, object: &Object) -> Operation {
+        let latest = object.latest();
+        let of = |path: &[&str]| owned(latest, path).unwrap_or_default();
+        let started = time(&latest["spec"]["startedAt"]);
+        let completed = time(&latest["spec"]["completedAt"]);
+        let (pack, base) = match result_pack(latest) {
+            Some(name) => {
+                let at = object.spec_time(result_pack);
+                let found = self.resolve(PACK, &object.lookup_namespaces(), &name, at, |_| true);
+                (Some(name), found)
+            }
+            None => {
+                let execution = self.execution_of(object);
+                (execution.and_then(|e| pack_name(e.latest())), execution.and_then(|e| self.pack_of(e)))
+            }
+        };
+        let base = base.and_then(|pack| owned(pack.latest(), &["spec", "basePackName"]));
+        Operation {
+            source: source.to_owned(),
+            at: completed.or(started).unwrap_or_else(|| object.birth()),
+            duration: completed.zip(started).map(|(c, s)| c - s).filter(|duration| *duration >= 0),
+            cluster: of(&["spec", "targetClusterRef"]),
+            pack: pack.unwrap_or_default(),
+            base: base.unwrap_or_default(),
+            status: of(&["spec", "status"]),
+            capability: of(&["spec", "capability"]),
+            category: of(&["spec", "failureReason", "category"]),
+            step: of(&["spec", "failureReason", "failedStep"]),
+        }
+    }
+
+    /// The execution of a result: its owner, else who had the name that it gives.
+    fn execution_of(&self, result: &Object) -> Option<&Object> {
+        if result.owner_uid().is_some() {
+            return self.seen_owner(result);
+        }
+        let name = given_sequence_name(result)?;
+        self.resolve(EXECUTION, &result.lookup_namespaces(), &name, result.birth(), |_| true)
+    }
+}

@@ -82,6 +82,11 @@ async fn rebuild_agrees_and_finds_what_was_planted() {
             "UPDATE revision SET live = 1 - live",
             "UPDATE version SET to_at = 5, end_kind = 'DELETED' WHERE to_at IS NULL",
             "UPDATE state SET live = 1 - live",
+            "UPDATE operation SET cluster_id = 0, counted_at = 7",
+            "DELETE FROM operation",
+            "DELETE FROM posting",
+            "DELETE FROM thing",
+            "UPDATE posting SET born_at = 3",
         ] {
             execute(&url, plant).await;
             let mut surplus = 0;
@@ -90,6 +95,8 @@ async fn rebuild_agrees_and_finds_what_was_planted() {
                 surplus += planted.surplus + planted.missing;
                 let mended = rebuild(&store, "t", source, false, NOW).await.unwrap();
                 assert_eq!(planted.is_clean(), mended.commits == 0, "{plant}: {mended:?}");
+                let again = rebuild(&store, "t", source, true, NOW).await.unwrap();
+                assert!(again.is_clean(), "{plant}: {again:?}");
             }
             assert!(surplus > 0, "{plant} was not noticed");
             pretty_assertions(&state(&store, "t").await, &before, plant);

@@ -12,12 +12,13 @@ use packtrail::domain::digest::Digest;
 use packtrail::domain::facts::{Facts, Owner};
 use packtrail::domain::history::{Content, End};
 use packtrail::domain::identity::NaturalKey;
+use packtrail::domain::operation::Operation;
 use packtrail::domain::record::Resource;
 use packtrail::domain::world::Ended;
 use packtrail::storage::{
     Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, MovedObservation, NewObject, NewObservation,
-    NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch, QuarantineReason, RevisionRow, SeenObject, StateRow,
-    Store, StoreError, Timeouts, WriteTx,
+    NewOperation, NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch, QuarantineReason, RevisionRow, SeenObject,
+    StateRow, Store, StoreError, Timeouts, WriteTx,
 };
 use serde_json::json;
 
@@ -68,6 +69,8 @@ const CASES: &[Case] = &[
     case!("the quarantine keeps an item once", quarantine, ["WriteTx::quarantined", "WriteTx::quarantine_size"]),
     case!("an item in quarantine has the reason of its last refusal", refusals, ["WriteTx::quarantine_reasons"]),
     case!("a finding that changes while it stands is one", finding_rows, ["WriteTx::apply"]),
+    case!("the index has the words of all contents", index, ["WriteTx::check_index"]),
+    case!("operations follow what is derived", operations, ["WriteTx::compare", "WriteTx::apply"]),
     case!("the ledger has no gaps and no way back", ledger, ["WriteTx::apply", "Store::head"]),
     case!("derived rows hold from commit to commit", derived, ["WriteTx::compare", "WriteTx::groups", "Store::dump"]),
     case!(
@@ -1026,6 +1029,118 @@ async fn ends(on: On) {
     assert_eq!(ends[&named.node_id], end(Some("u"), Some(8)), "the former state no longer counts");
     assert!(tx.ends(&[]).await.unwrap().is_empty());
     tx.commit().await.unwrap();
+}
+
+/// An observation of a record whose words are those of a cluster's name and a resource.
+async fn worded(tx: &mut WriteTx, object_id: i64, cluster: &str) -> NewObservation {
+    let body = json!({"apiVersion": "v1", "kind": "Odd", "metadata": {"name": "a"},
+        "spec": {"targetClusterRef": cluster, "deployedResources": [{"apiVersion": "v1", "kind": "K", "name": "x"}]}});
+    let resource = Resource { api_version: "v1".into(), kind: "K".into(), namespace: String::new(), name: "x".into() };
+    let seen = observation(tx, object_id, cluster).await;
+    NewObservation { resources: Some(vec![resource]), body: body.to_string().into_bytes().into(), ..seen }
+}
+
+async fn index(on: On) {
+    let mut tx = on.write().await;
+    let state = stated(&mut tx, &key("a")).await;
+    let nodes = [state.node_id];
+    for cluster in ["one-\u{fc}", "two", "two"] {
+        let seen = worded(&mut tx, state.object_id, cluster).await;
+        tx.insert_observations(&[seen]).await.unwrap();
+    }
+    let changes = Changes {
+        entries: vec![entry("OBSERVED", "a")],
+        objects: vec![state.object_id],
+        states: vec![state.clone()],
+        rules: 1,
+        ..Changes::default()
+    };
+    tx.apply(&changes, 1).await.unwrap();
+    assert_eq!(tx.check_index(&nodes, false).await.unwrap(), Difference::default());
+    tx.commit().await.unwrap();
+    let found = async || {
+        let words: Vec<(String, i64)> = on
+            .rows(
+                "(SELECT w.text FROM word w WHERE w.tenant_id = posting.tenant_id AND w.id = posting.word_id), born_at",
+                "posting ORDER BY 1, 2",
+            )
+            .await;
+        words
+    };
+    let words = found().await;
+    let of = |word: &str, born: i64| (word.to_owned(), born);
+    for (word, born) in [("a", 5), ("one", 5), ("\u{fc}", 5), ("two", 5), ("two", i64::MIN), ("x", i64::MIN)] {
+        assert_eq!(words.iter().filter(|found| **found == of(word, born)).count(), 1, "{word} {born}: {words:?}");
+    }
+    assert_eq!(on.count("thing").await, 3, "two clusters and a resource");
+
+    // A later birth moves the record, and a check finds what was lost.
+    let mut tx = on.write().await;
+    let moved = StateRow { born_at: 9, ..state };
+    tx.apply(&Changes { states: vec![moved], ..changes }, 2).await.unwrap();
+    assert_eq!(tx.check_index(&nodes, true).await.unwrap(), Difference::default());
+    tx.commit().await.unwrap();
+    assert!(found().await.contains(&of("a", 9)));
+    crate::support::db::execute(&on.url, "DELETE FROM posting").await;
+    crate::support::db::execute(&on.url, "DELETE FROM thing").await;
+    let mut tx = on.write().await;
+    let lost = tx.check_index(&nodes, true).await.unwrap();
+    assert_eq!((lost.surplus, lost.missing), (0, words.len() + 3));
+    assert_eq!(tx.check_index(&nodes, false).await.unwrap(), Difference::default());
+    tx.commit().await.unwrap();
+    assert_eq!(found().await.len(), words.len());
+}
+
+fn counted(state: &StateRow, content: &Content) -> NewOperation {
+    let operation = Operation {
+        object: state.object_id,
+        content: content.digest,
+        at: -5,
+        duration: None,
+        cluster: "c".repeat(1000),
+        pack: "\u{fc}".to_owned(),
+        base: String::new(),
+        status: "\u{fc}".to_owned(),
+        capability: String::new(),
+        category: String::new(),
+        step: String::new(),
+    };
+    NewOperation { node: state.node_id, operation }
+}
+
+async fn operations(on: On) {
+    let mut tx = on.write().await;
+    let state = stated(&mut tx, &key("a")).await;
+    let content = content(&key("a").to_string());
+    let with = |operations: Vec<NewOperation>| Changes {
+        entries: vec![entry("OBSERVED", "a")],
+        units: vec![state.node_id],
+        operations,
+        rules: 1,
+        ..Changes::default()
+    };
+    let first = with(vec![counted(&state, &content)]);
+    assert_eq!(tx.compare(&first).await.unwrap(), Difference { surplus: 0, missing: 1 });
+    tx.apply(&first, 1).await.unwrap();
+    assert_eq!(tx.compare(&first).await.unwrap(), Difference::default());
+    tx.commit().await.unwrap();
+    let labels: Vec<(String,)> = on.rows("text", "label ORDER BY text").await;
+    assert_eq!(labels, [("c".repeat(253),), ("\u{fc}".to_owned(),)], "once each, and cut");
+
+    let mut tx = on.write().await;
+    tx.observed(&[state.node_id]).await.unwrap();
+    let mut other = counted(&state, &content);
+    other.operation.duration = Some(7);
+    let second = with(vec![other]);
+    assert_eq!(tx.compare(&second).await.unwrap(), Difference { surplus: 1, missing: 1 });
+    tx.apply(&second, 2).await.unwrap();
+    tx.commit().await.unwrap();
+    let rows: Vec<(i64, Option<i64>, i64)> = on.rows("counted_at, duration, rules", "operation").await;
+    assert_eq!(rows, [(-5, Some(7), 1)]);
+    let mut tx = on.write().await;
+    tx.apply(&with(Vec::new()), 3).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(on.count("operation").await, 0);
 }
 
 async fn answers(on: On) {

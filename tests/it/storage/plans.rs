@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 16] = [
+const ROWS: [(&str, &str, &str); 23] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -75,6 +75,18 @@ const ROWS: [(&str, &str, &str); 16] = [
         "id, source_id, digest, from_seq, to_seq, code, path, message, principal, received_at, strict, size, bytes",
         "i, 1 + i % 3, CAST('q' || i AS {bytes}), i / 5, {open}, 'C', '', '', 'a', i, 0, 1, CAST('x' AS {bytes})",
     ),
+    ("word", "id, text", "i, 'word' || i"),
+    ("thing", "id, source_id, kind, name, resource_id", "i + 100000, 1 + i % 3, '~resource', 'n' || i, i"),
+    ("posting", "document_id, word_id, born_at, key_hash", "i / 4, i % 300, i / 8, i / 4 * 7919 % 3001"),
+    ("label", "id, text", "i, 'label' || i"),
+    (
+        "operation",
+        "object_id, node_id, source_id, content_id, counted_at, duration, cluster_id, pack_id, base_id, status_id, \
+         capability_id, category_id, step_id, rules",
+        "i, i / 2, 1 + i % 3, i, i, i, i % 7, i % 11, i % 13, 1, 2, 3, 4, 1",
+    ),
+    ("resource", "id, api_version, kind, namespace, name", "i, 'v1', 'Secret', 'ns', 'n' || i"),
+    ("resource_set_member", "set_id, resource_id", "i / 5, i"),
     ("idempotency", "key, request_digest, answer, created_at", "'k' || i, CAST('d' AS {bytes}), '', i"),
 ];
 
@@ -138,15 +150,15 @@ const HOT: &[Hot] = &[
     ("LISTING_CHANGED_PAGE_BACK", LISTING, true),
     ("LISTING_CHANGED_SORTED", LISTING, false),
     ("LISTING_CHANGED_SORTED_BACK", LISTING, false),
-    ("LISTING_NAME_PAGE", NAMES, true),
-    ("LISTING_NAME_PAGE_BACK", NAMES, true),
+    ("LISTING_NAME_PAGE", BY_NAME, true),
+    ("LISTING_NAME_PAGE_BACK", BY_NAME, true),
     ("LISTING_NAME_SORTED", NAMES_OF_TERM, false),
     ("LISTING_NAME_SORTED_BACK", NAMES_OF_TERM, false),
     ("LISTING_COUNT", &["1", "5", "900", "0", "1000", TERMS, TERMS], false),
     ("LISTING_RARITY", &["1", TERMS, "900", "2000"], false),
     ("LISTING_OPEN", &["1", LISTED], false),
     ("FINDINGS_OF_OBJECTS", &["1", ITEMS], false),
-    ("CONTENTS_OF_NODES", &["1", ITEMS], false),
+    ("FACTS_OF_NODES", &["1", ITEMS], false),
     ("VERSIONS_PAGE", &["1", "5", "900", "0", "50"], true),
     ("VERSIONS_PAGE_BACK", &["1", "5", "900", "9", "50"], true),
     ("VERSIONS_BY_N", &["1", PLACES, "900"], false),
@@ -185,11 +197,45 @@ const HOT: &[Hot] = &[
     ("QUARANTINE_PAGE", QUARANTINE, true),
     ("QUARANTINE_PAGE_BACK", QUARANTINE, true),
     ("QUARANTINE_REASONS", &["1", ITEMS], false),
+    ("CONTENTS_OBSERVED", &["1", PAIRS], false),
+    ("WORDS_FIND", &["1", TEXTS], false),
+    ("THINGS_FIND", &["1", ITEMS], false),
+    ("POSTINGS_OF_DOCUMENTS", &["1", ITEMS], false),
+    ("BIRTHS_OF_OBJECTS", &["1", ITEMS], false),
+    ("CONTENTS_OF_NODES", &["1", ITEMS], false),
+    ("WORDS_COUNT", &["1", TEXTS, "1000"], false),
+    ("RANGES_COUNT", &["1", RANGES, "1000"], false),
+    ("HITS_OF_WORD", HITS, true),
+    ("HITS_OF_WORD_BACK", HITS, true),
+    ("HITS_OF_WORD_COUNT", HITS, false),
+    ("HITS_OF_RANGE", HITS_IN_RANGE, false),
+    ("HITS_OF_RANGE_BACK", HITS_IN_RANGE, false),
+    ("HITS_OF_RANGE_COUNT", HITS_IN_RANGE, false),
+    ("APPLIERS_PAGE", APPLIERS, false),
+    ("APPLIERS_PAGE_BACK", APPLIERS, false),
+    ("APPLIERS_COUNT", APPLIERS, false),
+    ("LABELS_FIND", &["1", TEXTS], false),
+    ("LABELS_BY_ID", &["1", ITEMS], false),
+    ("OPERATIONS_OF_NODES", &["1", ITEMS], false),
+    ("STATS_BY_TIME", STATS, false),
+    ("STATS_BY_CLUSTER", STATS, false),
+    ("STATS_BY_PACK", STATS, false),
+    ("STATS_BY_BASE", STATS, false),
     ("IDEMPOTENCY_FIND", &["1", "'key'"], false),
 ];
+const PAIRS: &str = "'[{\"i\":0,\"object_id\":5,\"content_id\":9}]'";
+const TEXTS: &str = "'[{\"i\":0,\"text\":\"word1\"}]'";
+const RANGES: &str = "'[{\"low\":\"word1\",\"high\":\"word2\"}]'";
+const IDS: &str = "'[{\"id\":7},{\"id\":8}]'";
+const NAMES: &str = "'[{\"name\":\"PackReceipt\"}]'";
+const HITS: &[&str] = &["1", "900", "7", ANY, IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
+const HITS_IN_RANGE: &[&str] =
+    &["1", "900", "'word15'", "'word16'", IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
+const APPLIERS: &[&str] = &["1", "5", "1", "500", "0", "900", "20"];
+const STATS: &[&str] = &["1", "100", "900", "255", "1", "2", "0", "3", "3", "3", "0", "0", "0", "0", "1001"];
 /// Every filter and order of records is one of these: a filter is a term, whatever its facet.
 const LISTING: &[&str] = &["1", "5", "900", "200", "0", "0", "1000", TERMS, TERMS, "50"];
-const NAMES: &[&str] =
+const BY_NAME: &[&str] =
     &["1", "'PackOperationResult'", "900", "2", "'ns3'", "'name'", "''", "0", "0", "1000", TERMS, TERMS, "50"];
 const NAMES_OF_TERM: &[&str] = &["1", "5", "900", "2", "'ns3'", "'name'", "''", "0", "0", "1000", TERMS, TERMS, "50"];
 const CHAIN: &[&str] = &["1", "8", "'u1'", "900", "3", "0", "0", "50"];

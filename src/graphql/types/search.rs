@@ -1,0 +1,254 @@
+//! What is found.
+
+use std::sync::Arc;
+
+use async_graphql::{Enum, Object, SimpleObject, Union};
+
+use super::cluster_pack::ClusterPack;
+use super::operation_result::PackOperationResult;
+use super::pack_execution::PackExecution;
+use super::pack_receipt::PackReceipt;
+use super::record::{KubernetesRecord, Record, Recorded};
+use crate::domain::kind;
+use crate::domain::record::Resource;
+use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
+use crate::graphql::error::ApiError;
+use crate::graphql::view::{RecordKey, View};
+use crate::storage::{BirthPlace, FOUND_CLUSTER, FOUND_FAMILY, FOUND_RESOURCE, Page, StoredHit};
+
+/// The kinds of things that are linked by lineage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum)]
+pub enum LineageNodeKind {
+    /// A cluster.
+    Cluster,
+    /// A pack of one version.
+    ClusterPack,
+    /// All packs of one base.
+    PackFamily,
+    /// A request to apply a pack to a cluster.
+    PackExecution,
+    /// The result of an operation.
+    OperationResult,
+    /// All results of one execution name.
+    OperationSequence,
+    /// A pack as installed on a cluster.
+    PackInstance,
+    /// What a cluster acknowledged.
+    PackReceipt,
+    /// A resource that results applied.
+    DeployedResource,
+    /// An artifact, or the digest of one.
+    Artifact,
+    /// A Helm chart.
+    HelmChart,
+    /// A profile of permissions.
+    RbacProfile,
+    /// The job that ran an execution.
+    Job,
+    /// The root of a causal chain.
+    RootDeclaration,
+    /// The operator that created something.
+    Operator,
+    /// Somebody who declared something.
+    Principal,
+    /// What a pack was built from.
+    SourceBuild,
+    /// The signal that asks for a redeployment after drift.
+    DriftSignal,
+    /// A record of any other kind.
+    Record,
+}
+
+/// The kinds that records have, and under which canonical kind they are stored.
+const RECORDS: [(&str, LineageNodeKind); 9] = [
+    (kind::PACK, LineageNodeKind::ClusterPack),
+    (kind::EXECUTION, LineageNodeKind::PackExecution),
+    (kind::RESULT, LineageNodeKind::OperationResult),
+    (kind::INSTANCE, LineageNodeKind::PackInstance),
+    (kind::RECEIPT, LineageNodeKind::PackReceipt),
+    (kind::LINEAGE_INDEX, LineageNodeKind::RootDeclaration),
+    (kind::DRIFT_SIGNAL, LineageNodeKind::DriftSignal),
+    ("RBACProfile", LineageNodeKind::RbacProfile),
+    ("Job.batch", LineageNodeKind::Job),
+];
+
+/// The kinds that are found beside records.
+const THINGS: [(&str, LineageNodeKind); 3] = [
+    (FOUND_CLUSTER, LineageNodeKind::Cluster),
+    (FOUND_FAMILY, LineageNodeKind::PackFamily),
+    (FOUND_RESOURCE, LineageNodeKind::DeployedResource),
+];
+
+impl LineageNodeKind {
+    /// The kind of what is stored under a kind.
+    #[must_use]
+    pub fn of(stored: &str) -> Self {
+        let mut known = RECORDS.iter().chain(&THINGS);
+        known.find(|(name, _)| *name == stored).map_or(Self::Record, |(_, kind)| *kind)
+    }
+
+    /// The stored kinds of kinds, and with [`Self::Record`] those that it is not.
+    #[must_use]
+    pub fn stored(kinds: &[Self]) -> (Vec<String>, Option<Vec<String>>) {
+        let known = RECORDS.iter().chain(&THINGS).filter(|(_, kind)| kinds.contains(kind));
+        let beside =
+            kinds.contains(&Self::Record).then(|| RECORDS.iter().map(|(name, _)| (*name).to_owned()).collect());
+        (known.map(|(name, _)| (*name).to_owned()).collect(), beside)
+    }
+}
+
+/// Something that was found and has no type of its own: a cluster or a family of packs.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct NamedThing {
+    /// What it is.
+    kind: LineageNodeKind,
+    /// The source whose records name it.
+    source: String,
+    /// Its name.
+    name: String,
+}
+
+/// A Kubernetes resource that results of a source applied.
+#[derive(Clone)]
+pub struct KnownResource {
+    view: View,
+    source: i64,
+    id: i64,
+    resource: Arc<Resource>,
+}
+
+/// A Kubernetes resource that results of a source applied, whichever cluster it is on.
+#[Object]
+impl KnownResource {
+    /// The source whose results applied it.
+    async fn source(&self) -> &str {
+        self.view.scope().source_name(self.source)
+    }
+
+    /// Its API version.
+    async fn api_version(&self) -> &str {
+        &self.resource.api_version
+    }
+
+    /// Its kind.
+    async fn kind(&self) -> &str {
+        &self.resource.kind
+    }
+
+    /// Its namespace; null for cluster-scoped resources.
+    async fn namespace(&self) -> Option<&str> {
+        Some(self.resource.namespace.as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Its name.
+    async fn name(&self) -> &str {
+        &self.resource.name
+    }
+
+    /// The results whose latest version applied it, newest birth first.
+    async fn applied_by(
+        &self,
+        #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
+        #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end.")] last: Option<i32>,
+        #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
+    ) -> Result<Connection<PackOperationResult>, ApiError> {
+        let (view, source, id) = (&self.view, self.source, self.id);
+        let r = &self.resource;
+        let names = (view.scope().source_name(source), &r.api_version, &r.kind, &r.namespace, &r.name);
+        let listed = List::new(view, "appliedBy", &names);
+        let page: Page<BirthPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
+        let rows = view.scope().list_appliers(source, id, &page).await?;
+        let scope = view.scope().clone();
+        let total = Total::count(move || {
+            let scope = scope.clone();
+            async move { Ok(scope.count_appliers(source, id).await?) }
+        });
+        let node = |record| PackOperationResult(Recorded::new(view, record));
+        Ok(Connection::new(&listed, &page, rows, total, |row| (row.born_at, row.key_hash), node))
+    }
+}
+
+/// What can be found.
+#[derive(Clone, Union)]
+pub enum SearchNode {
+    /// A pack.
+    ClusterPack(ClusterPack),
+    /// An execution.
+    PackExecution(PackExecution),
+    /// A result.
+    PackOperationResult(PackOperationResult),
+    /// A receipt.
+    PackReceipt(PackReceipt),
+    /// A record of any other kind.
+    KubernetesRecord(KubernetesRecord),
+    /// A resource that results applied.
+    KnownResource(KnownResource),
+    /// A cluster or a family of packs.
+    NamedThing(NamedThing),
+}
+
+impl From<Record> for SearchNode {
+    fn from(record: Record) -> Self {
+        match record {
+            Record::ClusterPack(record) => record.into(),
+            Record::PackExecution(record) => record.into(),
+            Record::PackOperationResult(record) => record.into(),
+            Record::PackReceipt(record) => record.into(),
+            Record::KubernetesRecord(record) => record.into(),
+        }
+    }
+}
+
+/// Something that was found.
+#[derive(Clone)]
+pub struct SearchHit {
+    view: View,
+    hit: StoredHit,
+}
+
+impl SearchHit {
+    /// A hit of a view.
+    #[must_use]
+    pub fn new(view: &View, hit: StoredHit) -> Self {
+        Self { view: view.clone(), hit }
+    }
+
+    /// What has only a name.
+    fn named(&self) -> SearchNode {
+        let source = self.view.scope().source_name(self.hit.source).to_owned();
+        NamedThing { kind: LineageNodeKind::of(&self.hit.kind), source, name: self.hit.name.clone() }.into()
+    }
+}
+
+/// Something that was found.
+#[Object]
+impl SearchHit {
+    /// What was found; null for a record that cannot be shown.
+    async fn node(&self) -> Result<Option<SearchNode>, ApiError> {
+        let hit = &self.hit;
+        if let Some((id, resource)) = hit.resource.clone() {
+            let resource = Arc::new(resource);
+            return Ok(Some(KnownResource { view: self.view.clone(), source: hit.source, id, resource }.into()));
+        }
+        if THINGS.iter().any(|(stored, _)| *stored == hit.kind) {
+            return Ok(Some(self.named()));
+        }
+        let record = self.view.load(RecordKey(hit.document)).await?;
+        Ok(record.map(|record| Record::of(Recorded::new(&self.view, record)).into()))
+    }
+
+    /// What it is.
+    async fn kind(&self) -> LineageNodeKind {
+        LineageNodeKind::of(&self.hit.kind)
+    }
+
+    /// Words of it, in lower case, that the text asked for; eight at most.
+    async fn matched(&self) -> &[String] {
+        &self.hit.matched
+    }
+}
+
+impl Listed for SearchHit {
+    const NAME: &'static str = "Search";
+}

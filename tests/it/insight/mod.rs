@@ -1,0 +1,4 @@
+//! Searching and counting, against naive answers over all records.
+
+mod search;
+mod stats;
