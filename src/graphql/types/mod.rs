@@ -3,8 +3,10 @@
 pub mod chain;
 pub mod cluster_pack;
 pub mod common;
+pub mod drift;
 pub mod enums;
 pub mod finding;
+pub mod lineage;
 pub mod node;
 pub mod operation_result;
 pub mod pack_execution;
@@ -13,6 +15,7 @@ pub mod pack_receipt;
 pub mod quarantine;
 pub mod record;
 pub mod reference;
+pub mod security;
 pub mod sequence;
 pub mod source;
 pub mod version;

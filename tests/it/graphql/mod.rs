@@ -1,6 +1,7 @@
 //! The schema and what it answers.
 
 mod chains;
+mod fields;
 mod lookups;
 mod mutations;
 mod nodes;
