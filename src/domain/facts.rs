@@ -155,6 +155,9 @@ pub struct PackFacts {
     pub workload_digest: Option<String>,
     /// SHA-256 (hex) over checksum, version, registryRef and the layer digests: what CI-INV-002 seals.
     pub anchor: String,
+    /// `spec.targetClusters`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// `spec.rollbackToRevision` is set: the one sanctioned rewrite.
     #[serde(skip_serializing_if = "is_false")]
     pub rollback: bool,
@@ -432,10 +435,16 @@ fn pack(view: &View) -> PackFacts {
         rbac_digest: text(spec, "rbacDigest"),
         workload_digest: text(spec, "workloadDigest"),
         anchor: anchor(spec),
+        targets: targets(spec),
         rollback: spec.and_then(|spec| spec.get("rollbackToRevision")).is_some_and(|v| !v.is_null()),
         signed: flag(view.status, "signed"),
         revoked: conditions(view.status).any(|c| condition_type(c) == "Revoked" && is_true(c)),
     }
+}
+
+fn targets(spec: Object) -> Vec<String> {
+    let clusters = spec.and_then(|spec| spec.get("targetClusters")).and_then(Value::as_array);
+    clusters.into_iter().flatten().filter_map(|cluster| string(Some(cluster))).collect()
 }
 
 fn anchor(spec: Object) -> String {

@@ -9,6 +9,7 @@ pub mod history;
 pub mod identity;
 pub mod json;
 pub mod kind;
+pub mod mention;
 pub mod pack_version;
 pub mod path;
 pub mod record;

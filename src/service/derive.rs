@@ -14,6 +14,7 @@ use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
+use crate::domain::mention::mentions;
 use crate::domain::sequence::{self, Epoch, RowRef, Sequence};
 use crate::domain::world::{Object, Reader, World, pack_name};
 use crate::storage::{
@@ -398,6 +399,7 @@ impl Derivation<'_> {
             if self.all {
                 derived.changes.objects.push(object.id);
                 derived.changes.states.push(self.state_row(node, object)?);
+                derived.changes.mentions.extend(object.history.versions.iter().flat_map(|v| mentions(key, v)));
             }
             if old.is_some_and(|old| same_history(&old.history, &object.history)) {
                 continue;
@@ -411,6 +413,7 @@ impl Derivation<'_> {
                     derived.changes.old_versions.extend(old_versions(old, n..n + 1));
                 }
                 derived.changes.new_versions.push(self.new_version(object.id, n, version)?);
+                derived.changes.mentions.extend(mentions(key, version));
             }
             if let Some(old) = old {
                 let surplus = object.history.versions.len()..old.from_seq.len();

@@ -4,6 +4,7 @@ mod dialect;
 mod driver;
 mod dump;
 mod error;
+mod mention;
 mod migrate;
 mod page;
 mod read;
@@ -14,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use driver::Timeouts;
 pub use error::StoreError;
+pub use mention::{MentionPlace, PacksOf, StoredMention};
 pub use page::{Page, Rows};
 pub use read::*;
 pub use write::*;

@@ -29,9 +29,9 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// A tenant as of a commit. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AsOf {
-    pool: Pool,
-    tenant: i64,
-    seq: i64,
+    pub(super) pool: Pool,
+    pub(super) tenant: i64,
+    pub(super) seq: i64,
     committed_at: i64,
 }
 
@@ -494,7 +494,7 @@ impl AsOf {
         self.pool.rows(statement, &[self.tenant.into(), json(list), self.seq.into()]).await
     }
 
-    async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
+    pub(super) async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
         Ok(self.pool.row(statement, args).await?.map_or(0, |Count(count)| count))
     }
 
@@ -708,7 +708,16 @@ impl AsOf {
         page: &Page<RecordPlace>,
     ) -> Result<Rows<StoredRecord>, StoreError> {
         let statement = if page.backward { &sql::PACK_RESULTS_PAGE_BACK } else { &sql::PACK_RESULTS_PAGE };
-        let rows: Vec<RecordRow> = self.pool.rows(statement, &self.pack_results_args(asked, page)).await?;
+        self.record_page(statement, &self.pack_results_args(asked, page), page).await
+    }
+
+    pub(super) async fn record_page<K>(
+        &self,
+        statement: &'static Statement,
+        args: &[Arg],
+        page: &Page<K>,
+    ) -> Result<Rows<StoredRecord>, StoreError> {
+        let rows: Vec<RecordRow> = self.pool.rows(statement, args).await?;
         Ok(page.rows(rows.into_iter().map(record).collect::<Result<_, _>>()?))
     }
 

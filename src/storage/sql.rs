@@ -60,6 +60,15 @@ macro_rules! record_filter {
     };
 }
 
+/// What makes a pack one of the family $7, or one for the cluster $8.
+macro_rules! packs_of {
+    () => {
+        "AND s.from_seq <= $2 AND s.to_seq > $2 AND s.source_id = $3 \
+         AND ($7 = '' OR COALESCE({field c.facts detail.Pack.base}, s.name) = $7) \
+         AND ($8 = '' OR $8 IN {texts c.facts detail.Pack.targets}) "
+    };
+}
+
 /// What makes a result one of the packs $7 or of the executions $8.
 macro_rules! pack_results {
     () => {
@@ -339,6 +348,13 @@ catalogue! {
         SELECT $1, r.unit_id, r.code, r.subject, $2, 9223372036854775807, r.id, $4, r.severity, r.detail, $5 \
         FROM {rows $3: unit_id int, code text, subject text, id int, severity text, detail text} r";
 
+    /// Which names are stored.
+    MENTIONS_FIND = "SELECT r.i, m.from_seq FROM {rows $3: i int, kind text, name text} r \
+        JOIN mention m ON m.tenant_id = $1 AND m.kind = r.kind AND m.source_id = $2 AND m.name = r.name";
+    /// Writes names that are not stored yet.
+    MENTIONS_INSERT = "INSERT INTO mention (tenant_id, kind, source_id, name, from_seq) \
+        SELECT $1, r.kind, $4, r.name, $2 FROM {rows $3: kind text, name text} r WHERE 1 = 1 \
+        ON CONFLICT (tenant_id, kind, source_id, name) DO NOTHING";
     /// What is or was in quarantine already.
     QUARANTINE_FIND = "SELECT id FROM quarantine WHERE tenant_id = $1 AND id IN {ints $2}";
     /// How full the quarantine is.
@@ -427,11 +443,26 @@ catalogue! {
         AND s.from_seq <= $3 AND s.to_seq > $3 \
         AND ($4 = 0 OR s.source_id = $4) AND ($5 = '' OR s.cluster = $5) AND ($6 = '' OR s.pack = $6) \
         AND ($7 = '' OR s.status = $7) AND ($8 = -1 OR s.live = $8) AND ($9 = '' OR s.namespace = $9)";
-    /// The packs of one base pack as of a commit: by the fact, since no column has it.
+    /// The packs of one base pack as of a commit: by the fact, since no column has it. A pack without one
+    /// is a base pack of its own.
     PACKS_OF_BASE = "SELECT DISTINCT s.source_id, s.name FROM state s \
         JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id \
         WHERE s.tenant_id = $1 AND s.kind = 'ClusterPack' AND s.from_seq <= $2 AND s.to_seq > $2 \
-        AND {field c.facts detail.Pack.base} = $3";
+        AND COALESCE({field c.facts detail.Pack.base}, s.name) = $3";
+    /// The packs of a source as of a commit, newest first, a page at a time: those of a family, or those
+    /// for a cluster. Both are facts, since no column has them.
+    PACKS_OF_PAGE = concat!("SELECT ", record_columns!(),
+        "WHERE s.tenant_id = $1 AND s.kind = 'ClusterPack' AND (s.born_at, s.key_hash) < ($4, $5) ",
+        packs_of!(), "ORDER BY s.born_at DESC, s.key_hash DESC LIMIT $6");
+    /// The same, oldest first.
+    PACKS_OF_PAGE_BACK = concat!("SELECT ", record_columns!(),
+        "WHERE s.tenant_id = $1 AND s.kind = 'ClusterPack' AND (s.born_at, s.key_hash) > ($4, $5) ",
+        packs_of!(), "ORDER BY s.born_at, s.key_hash LIMIT $6");
+    /// How many there are. The parameters are those of the pages.
+    PACKS_OF_COUNT = concat!("SELECT COUNT(*) FROM state s \
+        JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id \
+        WHERE s.tenant_id = $1 AND s.kind = 'ClusterPack' AND (s.born_at, s.key_hash) < ($4, $5) AND $6 > 0 ",
+        packs_of!());
     /// The executions of packs on a cluster as of a commit.
     EXECUTIONS_OF_PACKS = "SELECT DISTINCT s.source_id, s.namespace, s.name \
         FROM {rows $4: source_id int, name text} r JOIN state s ON s.tenant_id = $1 AND s.kind = 'PackExecution' \
@@ -540,6 +571,25 @@ catalogue! {
     /// How many findings match.
     FINDINGS_COUNT = "SELECT COUNT(*) FROM finding f WHERE f.tenant_id = $1 AND f.from_seq <= $2 AND f.to_seq > $2 \
         AND ($3 = '' OR f.code = $3) AND ($4 = '' OR f.severity = $4) AND ($5 = 0 OR f.source_id = $5)";
+    /// What is named as of a commit, by source and name, a page at a time.
+    MENTIONS_PAGE = "SELECT m.source_id, m.name, m.from_seq, k.committed_at FROM mention m \
+        JOIN ledger_commit k ON k.tenant_id = m.tenant_id AND k.seq = m.from_seq \
+        WHERE m.tenant_id = $1 AND m.kind = $2 AND (m.source_id, m.name) > ($4, $5) \
+        AND m.source_id >= $7 AND m.source_id <= $8 AND m.from_seq <= $3 ORDER BY m.source_id, m.name LIMIT $6";
+    /// The same backwards.
+    MENTIONS_PAGE_BACK = "SELECT m.source_id, m.name, m.from_seq, k.committed_at FROM mention m \
+        JOIN ledger_commit k ON k.tenant_id = m.tenant_id AND k.seq = m.from_seq \
+        WHERE m.tenant_id = $1 AND m.kind = $2 AND (m.source_id, m.name) < ($4, $5) \
+        AND m.source_id >= $7 AND m.source_id <= $8 AND m.from_seq <= $3 \
+        ORDER BY m.source_id DESC, m.name DESC LIMIT $6";
+    /// How many there are.
+    MENTIONS_COUNT = "SELECT COUNT(*) FROM mention m WHERE m.tenant_id = $1 AND m.kind = $2 AND m.from_seq <= $3 \
+        AND m.source_id >= $4 AND m.source_id <= $5";
+    /// Finds what is named as of a commit.
+    MENTIONS_LOOKUP = "SELECT r.i, m.source_id, m.name, m.from_seq, k.committed_at \
+        FROM {rows $2: i int, source_id int, kind text, name text} r \
+        JOIN mention m ON m.tenant_id = $1 AND m.kind = r.kind AND m.source_id = r.source_id AND m.name = r.name \
+        AND m.from_seq <= $3 JOIN ledger_commit k ON k.tenant_id = m.tenant_id AND k.seq = m.from_seq";
     /// All versions as of a commit with their objects' keys: for exact comparison of whole states.
     DUMP_VERSIONS = "SELECT v.object_id, s.name AS source, n.kind, n.cluster, n.namespace, n.name, o.uid, v.n, v.from_at, v.to_at, \
         v.end_kind, c.digest, c.spec_digest FROM version v \

@@ -1,6 +1,6 @@
 //! The writing side: one transaction for one tenant and source.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
 use crate::domain::history::{Content, End, History, Observation, Observed, Version};
 use crate::domain::identity::NaturalKey;
+use crate::domain::mention::Named;
 use crate::domain::record::{Resource, resource_set_digest};
 
 /// Ids are taken in blocks: one statement for a batch.
@@ -344,6 +345,8 @@ pub struct Changes {
     pub units: Vec<i64>,
     /// All their findings.
     pub findings: Vec<FindingRow>,
+    /// What the derived versions name.
+    pub mentions: BTreeSet<(Named, String)>,
     /// Edges that may be new.
     pub edges: Vec<(i64, EdgeKind, i64)>,
     /// Items for the quarantine.
@@ -1176,6 +1179,7 @@ impl WriteTx {
         let (old, new) = self.diff_findings(changes).await?;
         difference.surplus += old.len();
         difference.missing += new.len();
+        difference.missing += self.new_mentions(changes).await?;
         Ok(difference)
     }
 
@@ -1236,6 +1240,7 @@ impl WriteTx {
         self.write_epochs(epochs, seq, changes.rules).await?;
         self.write_revisions(revisions, seq, changes.rules).await?;
         self.write_findings(findings, seq, changes.rules).await?;
+        self.write_mentions(changes, seq).await?;
         self.write_quarantine(changes, seq).await?;
         Ok(Some(commit))
     }
@@ -1389,6 +1394,22 @@ impl WriteTx {
         self.write_rows(&sql::FINDINGS_INSERT, &before, &new, &[self.source.into(), rules.into()]).await
     }
 
+    /// How many of the names are not stored yet.
+    async fn new_mentions(&mut self, changes: &Changes) -> Result<usize, StoreError> {
+        if changes.mentions.is_empty() {
+            return Ok(0);
+        }
+        let rows = mention_rows(changes);
+        let found: Vec<Pair> =
+            self.tx.rows(&sql::MENTIONS_FIND, &[self.tenant.into(), self.source.into(), json(&rows)]).await?;
+        Ok(rows.len() - found.len())
+    }
+
+    async fn write_mentions(&mut self, changes: &Changes, seq: i64) -> Result<(), StoreError> {
+        let before = [self.tenant.into(), seq.into()];
+        self.write_rows(&sql::MENTIONS_INSERT, &before, &mention_rows(changes), &[self.source.into()]).await
+    }
+
     async fn write_quarantine(&mut self, changes: &Changes, seq: i64) -> Result<(), StoreError> {
         #[derive(Serialize)]
         struct Row<'a> {
@@ -1438,6 +1459,17 @@ fn diff<T: PartialEq + Clone>(open: Vec<WithSeq<T>>, derived: &[T]) -> (Vec<With
     let new = derived.iter().filter(|row| !open.iter().any(|o| o.row == **row)).cloned().collect();
     let old = open.into_iter().filter(|o| !derived.contains(&o.row)).collect();
     (old, new)
+}
+
+#[derive(Serialize)]
+struct MentionRow<'a> {
+    i: usize,
+    kind: &'static str,
+    name: &'a str,
+}
+
+fn mention_rows(changes: &Changes) -> Vec<MentionRow<'_>> {
+    changes.mentions.iter().enumerate().map(|(i, (named, name))| MentionRow { i, kind: named.word(), name }).collect()
 }
 
 fn node_key(i: usize, id: i64, key: &NaturalKey) -> NodeKey<'_> {

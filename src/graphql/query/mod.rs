@@ -2,6 +2,8 @@
 
 mod chain;
 mod finding;
+mod kind;
+mod mention;
 mod node;
 mod quarantine;
 mod record;
@@ -18,6 +20,8 @@ pub struct QueryRoot(
     viewer::ViewerQuery,
     source::SourceQuery,
     record::RecordQuery,
+    kind::KindQuery,
+    mention::MentionQuery,
     chain::ChainQuery,
     finding::FindingQuery,
     quarantine::QuarantineQuery,

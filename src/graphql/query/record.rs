@@ -3,7 +3,7 @@
 use async_graphql::{Context, InputObject, Object};
 
 use crate::auth::Scope;
-use crate::domain::identity::NaturalKey;
+use crate::domain::identity::{NaturalKey, RECEIPT_NAMESPACE};
 use crate::domain::kind;
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::context::view;
@@ -18,9 +18,6 @@ use crate::graphql::types::pack_receipt::PackReceipt;
 use crate::graphql::types::record::{Record, Recorded};
 use crate::service::query::RecordsAsked;
 use crate::storage::{Page, RecordFilter, RecordPlace, StoredRecord};
-
-/// The namespace of receipts on every tenant cluster.
-const RECEIPT_NAMESPACE: &str = "ont-system";
 
 /// What narrows a list of packs.
 #[derive(Debug, Clone, Default, InputObject)]

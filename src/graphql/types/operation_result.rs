@@ -9,16 +9,16 @@ use super::chain::RevisionChain;
 use super::cluster_pack::{PackLayer, layers};
 use super::common::{AppliedResource, OperationStep, applied_resources, duration_ms, steps};
 use super::enums::{ArtifactKind, FailureCategory, OperationStatus};
+use super::listing::part_of_record;
 use super::record::{Recorded, record_object};
 use super::reference::RecordRef;
 use super::sequence::OperationSequence;
 use crate::domain::facts::{Detail, ResultFacts};
-use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
+use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::graphql::view::PositionKey;
 use crate::service::query::{Position, Relation, member_text};
-use crate::storage::Page;
 
 /// Why an operation failed.
 #[derive(Debug, Clone, SimpleObject)]
@@ -248,12 +248,5 @@ pub async fn deployed_resources(
     if !body.at(path).is_some_and(Value::is_array) {
         return Ok(None);
     }
-    // The places are those of one content: another version has another list.
-    let narrowed_by = (recorded.id().to_string(), recorded.record.content.digest);
-    let listed = List::new(&recorded.view, "deployedResources", &narrowed_by);
-    let page: Page<usize> = page.page(&listed)?;
-    let all: Vec<(usize, AppliedResource)> = applied_resources(&body, path).into_iter().enumerate().collect();
-    let total = Total::Known(i64::try_from(all.len()).unwrap_or(i64::MAX));
-    let rows = page.of(all, |(place, _)| *place, |place| *place);
-    Ok(Some(Connection::new(&listed, &page, rows, total, |(place, _)| *place, |(_, resource)| resource)))
+    part_of_record(recorded, "deployedResources", applied_resources(&body, path), &page).map(Some)
 }

@@ -6,17 +6,20 @@ use async_graphql::{ID, Interface};
 
 use super::cluster_pack::ClusterPack;
 use super::common::{Condition, KeyValue, RecordWarning};
+use super::drift_signal::DriftSignal;
 use super::enums::ClosedBy;
 use super::finding::Finding;
 use super::lineage::{LineageLabels, SealedLineage};
+use super::lineage_index::LineageIndex;
 use super::operation_result::PackOperationResult;
 use super::pack_execution::PackExecution;
+use super::pack_instance::PackInstance;
 use super::pack_receipt::PackReceipt;
 use super::reference::RecordRef;
 use super::version::RecordVersion;
 use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
-use crate::graphql::connection::{Connection, List, PageArgs, Total};
+use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::scalar::{DateTime, Digest, Int53, Json};
@@ -491,6 +494,12 @@ pub enum Record {
     PackOperationResult(PackOperationResult),
     /// A receipt.
     PackReceipt(PackReceipt),
+    /// An installed pack.
+    PackInstance(PackInstance),
+    /// A drift signal.
+    DriftSignal(DriftSignal),
+    /// A lineage index.
+    LineageIndex(LineageIndex),
     /// Any other kind.
     KubernetesRecord(KubernetesRecord),
 }
@@ -504,7 +513,14 @@ impl Record {
             kind::EXECUTION => PackExecution(recorded).into(),
             kind::RESULT => PackOperationResult(recorded).into(),
             kind::RECEIPT => PackReceipt(recorded).into(),
+            kind::INSTANCE => PackInstance(recorded).into(),
+            kind::DRIFT_SIGNAL => DriftSignal(recorded).into(),
+            kind::LINEAGE_INDEX => LineageIndex(recorded).into(),
             _ => KubernetesRecord(recorded).into(),
         }
     }
+}
+
+impl Listed for Record {
+    const NAME: &'static str = "Record";
 }

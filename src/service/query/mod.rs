@@ -3,6 +3,7 @@
 mod body;
 mod chain;
 mod finding;
+mod mention;
 mod pack;
 mod quarantine;
 mod record;

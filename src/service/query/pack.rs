@@ -17,7 +17,7 @@ impl Scope {
         cluster: &str,
         page: &Page<RecordPlace>,
     ) -> Result<Rows<StoredRecord>, QueryError> {
-        match self.pack_results(base, cluster).await? {
+        match self.pack_results(base, cluster, None).await? {
             Some(asked) => Ok(self.as_of.list_pack_results(&asked, page).await?),
             None => Ok(Rows::none()),
         }
@@ -28,14 +28,48 @@ impl Scope {
     /// # Errors
     /// If the store fails.
     pub async fn count_pack_history(&self, base: &str, cluster: &str) -> Result<i64, QueryError> {
-        match self.pack_results(base, cluster).await? {
+        match self.pack_results(base, cluster, None).await? {
             Some(asked) => Ok(self.as_of.count_pack_results(&asked).await?),
             None => Ok(0),
         }
     }
 
-    async fn pack_results(&self, base: &str, cluster: &str) -> Result<Option<PackResults>, QueryError> {
-        let packs = self.as_of.packs_of_base(base).await?;
+    /// [`Self::pack_history`] of one source alone.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn family_history(
+        &self,
+        source: i64,
+        base: &str,
+        cluster: &str,
+        page: &Page<RecordPlace>,
+    ) -> Result<Rows<StoredRecord>, QueryError> {
+        match self.pack_results(base, cluster, Some(source)).await? {
+            Some(asked) => Ok(self.as_of.list_pack_results(&asked, page).await?),
+            None => Ok(Rows::none()),
+        }
+    }
+
+    /// How many results [`Self::family_history`] has.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn count_family_history(&self, source: i64, base: &str, cluster: &str) -> Result<i64, QueryError> {
+        match self.pack_results(base, cluster, Some(source)).await? {
+            Some(asked) => Ok(self.as_of.count_pack_results(&asked).await?),
+            None => Ok(0),
+        }
+    }
+
+    async fn pack_results(
+        &self,
+        base: &str,
+        cluster: &str,
+        source: Option<i64>,
+    ) -> Result<Option<PackResults>, QueryError> {
+        let mut packs = self.as_of.packs_of_base(base).await?;
+        packs.retain(|pack| source.is_none_or(|source| pack.source_id == source));
         if packs.is_empty() {
             return Ok(None);
         }

@@ -1,7 +1,9 @@
 //! The schema and what it answers.
 
 mod chains;
+mod clusters;
 mod fields;
+mod kinds;
 mod lookups;
 mod mutations;
 mod nodes;

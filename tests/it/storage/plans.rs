@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 14] = [
+const ROWS: [(&str, &str, &str); 15] = [
     (
         "node",
         "id, source_id, kind, cluster, namespace, name",
@@ -64,6 +64,11 @@ const ROWS: [(&str, &str, &str); 14] = [
         "id, source_id, digest, from_seq, to_seq, code, path, message, principal, received_at, strict, size, bytes",
         "i, 1 + i % 3, CAST('q' || i AS {bytes}), i / 5, {open}, 'C', '', '', 'a', i, 0, 1, CAST('x' AS {bytes})",
     ),
+    (
+        "mention",
+        "kind, source_id, name, from_seq",
+        "CASE i % 2 WHEN 0 THEN 'CLUSTER' ELSE 'PACK_FAMILY' END, 1 + i % 3, 'm' || i, i",
+    ),
     ("idempotency", "key, request_digest, answer, created_at", "'k' || i, CAST('d' AS {bytes}), '', i"),
 ];
 
@@ -86,6 +91,7 @@ const DIGESTS: &str = "'[{\"i\":0,\"digest\":\"00\"},{\"i\":1,\"digest\":\"01\"}
 const TIMES: &str = "'[{\"i\":0,\"kind\":\"kind1\",\"namespace\":\"ns1\",\"t\":100}]'";
 const SUBJECTS: &str = "'[{\"subject\":\"s1\"},{\"subject\":\"s2\"}]'";
 const PLACES: &str = "'[{\"object_id\":5,\"n\":1}]'";
+const MENTIONED: &str = "'[{\"i\":0,\"source_id\":1,\"kind\":\"CLUSTER\",\"name\":\"m2\"}]'";
 const ITEMS: &str = "'[5,6,7]'";
 const ANY: &str = "''";
 
@@ -134,6 +140,13 @@ const HOT: &[Hot] = &[
     ("FINDINGS_PAGE_BACK", FINDINGS, true),
     ("SEQUENCES_PAGE", SEQUENCES, true),
     ("SEQUENCES_PAGE_BACK", SEQUENCES, true),
+    ("MENTIONS_FIND", &["1", "1", MENTIONED], false),
+    ("MENTIONS_LOOKUP", &["1", MENTIONED, "900"], false),
+    ("MENTIONS_PAGE", MENTIONS, true),
+    ("MENTIONS_PAGE_BACK", MENTIONS, true),
+    ("MENTIONS_COUNT", &["1", "'CLUSTER'", "900", "1", "1"], false),
+    ("PACKS_OF_PAGE", PACKS_OF, true),
+    ("PACKS_OF_PAGE_BACK", PACKS_OF, true),
     ("QUARANTINE_PAGE", QUARANTINE, true),
     ("QUARANTINE_PAGE_BACK", QUARANTINE, true),
     ("IDEMPOTENCY_FIND", &["1", "'key'"], false),
@@ -144,6 +157,8 @@ const OF_CLUSTER: &[&str] = &["1", "'PackOperationResult'", "900", "500", "0", "
 const RESULTS: &[&str] = &["1", "900", "'c1'", "500", "0", "50", PACKS, EXECUTIONS];
 const FINDINGS: &[&str] = &["1", "900", "500", "0", "50", ANY, ANY, "0"];
 const SEQUENCES: &[&str] = &["1", "900", "2", "'ns3'", "'name'", "50", "0", ANY, ANY, ANY];
+const MENTIONS: &[&str] = &["1", "'CLUSTER'", "900", "2", "'m3'", "50", "1", "3"];
+const PACKS_OF: &[&str] = &["1", "900", "1", "500", "0", "50", "'base'", "'c1'"];
 const QUARANTINE: &[&str] = &["1", "900", "500", "0", "50", "0", ANY];
 
 #[tokio::test]
