@@ -1,6 +1,7 @@
 //! The rules, pure: no I/O, no clock, no framework.
 
 pub mod contract;
+pub mod diff;
 pub mod digest;
 pub mod envelope;
 pub mod facts;

@@ -1,6 +1,7 @@
 //! The root fields of queries, one file a noun.
 
 mod chain;
+mod diff;
 mod finding;
 mod kind;
 mod mention;
@@ -20,6 +21,7 @@ pub struct QueryRoot(
     viewer::ViewerQuery,
     source::SourceQuery,
     record::RecordQuery,
+    diff::DiffQuery,
     kind::KindQuery,
     mention::MentionQuery,
     chain::ChainQuery,

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::enums::{ConditionStatus, OperationStatus};
+use crate::domain::record::Resource;
 use crate::domain::time::parse_rfc3339;
 use crate::graphql::connection::Listed;
 use crate::graphql::scalar::{DateTime, Int53};
@@ -75,6 +76,19 @@ pub struct AppliedResource {
     pub namespace: Option<String>,
     /// Its name.
     pub name: Option<String>,
+}
+
+impl AppliedResource {
+    /// A resource that was read.
+    #[must_use]
+    pub fn of(resource: &Resource) -> Self {
+        Self {
+            api_version: Some(resource.api_version.clone()),
+            kind: Some(resource.kind.clone()),
+            namespace: Some(resource.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            name: Some(resource.name.clone()),
+        }
+    }
 }
 
 impl Listed for AppliedResource {

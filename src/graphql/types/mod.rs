@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod cluster_pack;
 pub mod common;
+pub mod diff;
 pub mod drift;
 pub mod drift_signal;
 pub mod enums;

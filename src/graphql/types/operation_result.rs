@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::SimpleObject;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::chain::RevisionChain;
 use super::cluster_pack::{PackLayer, layers};
@@ -18,7 +18,7 @@ use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::graphql::view::PositionKey;
-use crate::service::query::{Position, Relation, member_text};
+use crate::service::query::{Body, Position, Relation, member_text};
 
 /// Why an operation failed.
 #[derive(Debug, Clone, SimpleObject)]
@@ -46,6 +46,33 @@ pub struct OperationArtifact {
     reference: Option<String>,
     /// Its checksum, as the record has it.
     checksum: Option<String>,
+}
+
+impl From<&Map<String, Value>> for OperationArtifact {
+    fn from(artifact: &Map<String, Value>) -> Self {
+        let kind_raw = member_text(artifact, "kind");
+        Self {
+            name: member_text(artifact, "name"),
+            kind: ArtifactKind::of(kind_raw.as_deref().unwrap_or_default()),
+            kind_raw,
+            reference: member_text(artifact, "reference"),
+            checksum: member_text(artifact, "checksum"),
+        }
+    }
+}
+
+/// `spec.failureReason`.
+#[must_use]
+pub fn failure_reason(body: &Body) -> Option<FailureReason> {
+    body.at(&["spec", "failureReason"]).filter(|reason| reason.is_object())?;
+    let text = |name| body.text(&["spec", "failureReason", name]);
+    let category_raw = text("category");
+    Some(FailureReason {
+        category: FailureCategory::of(category_raw.as_deref().unwrap_or_default()),
+        category_raw,
+        reason: text("reason"),
+        failed_step: text("failedStep"),
+    })
 }
 
 record_object! {
@@ -141,18 +168,7 @@ record_object! {
 
         /// Why the operation failed; null where the record gives no reason.
         async fn failure_reason(&self) -> Result<Option<FailureReason>, ApiError> {
-            if !self.facts().is_some_and(|facts| facts.has_failure) {
-                return Ok(None);
-            }
-            let body = self.0.body().await?;
-            let text = |name| body.text(&["spec", "failureReason", name]);
-            let category_raw = text("category");
-            Ok(Some(FailureReason {
-                category: FailureCategory::of(category_raw.as_deref().unwrap_or_default()),
-                category_raw,
-                reason: text("reason"),
-                failed_step: text("failedStep"),
-            }))
+            Ok(failure_reason(&*self.0.body().await?))
         }
 
         /// The resources that were applied, in the order of the record. Null where the record does not
@@ -169,20 +185,7 @@ record_object! {
 
         /// References to what the operation made.
         async fn artifacts(&self) -> Result<Vec<OperationArtifact>, ApiError> {
-            let body = self.0.body().await?;
-            let artifacts = body.objects(&["spec", "artifacts"]);
-            Ok(artifacts
-                .map(|artifact| {
-                    let kind_raw = member_text(artifact, "kind");
-                    OperationArtifact {
-                        name: member_text(artifact, "name"),
-                        kind: ArtifactKind::of(kind_raw.as_deref().unwrap_or_default()),
-                        kind_raw,
-                        reference: member_text(artifact, "reference"),
-                        checksum: member_text(artifact, "checksum"),
-                    }
-                })
-                .collect())
+            Ok(self.0.body().await?.objects(&["spec", "artifacts"]).map(Into::into).collect())
         }
 
         /// The steps of the operation.

@@ -2,6 +2,7 @@
 
 mod body;
 mod chain;
+mod diff;
 mod finding;
 mod mention;
 mod pack;
@@ -15,6 +16,7 @@ use crate::storage::{AsOf, Store, StoreError, StoredSource};
 
 pub use body::{Body, bounded, member_text};
 pub use chain::{ChainPick, Position, SequenceName};
+pub use diff::ContentDiff;
 pub use finding::{FindingTarget, FindingsAsked};
 pub use record::{Identity, RecordsAsked, Which};
 pub use reference::{Question, Reference, Relation};

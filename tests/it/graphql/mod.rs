@@ -2,6 +2,7 @@
 
 mod chains;
 mod clusters;
+mod diffs;
 mod fields;
 mod kinds;
 mod lookups;
