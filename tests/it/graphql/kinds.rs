@@ -99,8 +99,10 @@ async fn any_kind_is_listed_by_any_of_its_names_as_records() {
             );
             api.ask(&query).await["records"].clone()
         };
-        let expected = json!({"totalCount": 1, "nodes": [{"__typename": "PackInstance",
-            "name": "cert-manager-helm-ccs-dev", "canonicalKind": "PackInstance"}]});
+        let instance =
+            |name: &str| json!({"__typename": "PackInstance", "name": name, "canonicalKind": "PackInstance"});
+        let expected =
+            json!({"totalCount": 2, "nodes": [instance("nginx-ccs-dev"), instance("cert-manager-helm-ccs-dev")]});
         assert_eq!(ask("PackInstalled", "").await, expected);
         assert_eq!(ask("InfrastructurePackInstance", ", filter: {cluster: \"ccs-dev\"}").await, expected);
         assert_eq!(ask("PackInstance", ", filter: {cluster: \"elsewhere\"}").await["totalCount"], 0);

@@ -3,6 +3,7 @@
 mod chains;
 mod clusters;
 mod diffs;
+mod everything;
 mod fields;
 mod kinds;
 mod lookups;
@@ -11,5 +12,4 @@ mod nodes;
 mod paging;
 mod references;
 mod schema;
-mod snapshot;
 mod views;
