@@ -145,6 +145,7 @@ impl RecordDiff {
 
     /// The resources that only the second side lists; null unless both list theirs. Compared by
     /// `apiVersion`, `kind`, namespace and name.
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
     async fn resources_added(
         &self,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
@@ -156,6 +157,7 @@ impl RecordDiff {
     }
 
     /// The resources that only the first side lists; null unless both list theirs.
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
     async fn resources_removed(
         &self,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
@@ -167,6 +169,7 @@ impl RecordDiff {
     }
 
     /// The resources that both sides list; null unless both list theirs.
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
     async fn resources_kept(
         &self,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
@@ -224,6 +227,7 @@ impl RecordDiff {
     }
 
     /// Every place in which the two objects differ, from the outside in, in order of their members' names.
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
     async fn changed_paths(
         &self,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
