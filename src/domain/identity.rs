@@ -9,6 +9,9 @@ pub const DELIVERY: &str = "~delivery";
 /// The kind of the collection of all executions of one base pack on one cluster.
 pub const FAMILY: &str = "~family";
 
+/// The namespace of receipts, the same on every tenant cluster.
+pub const RECEIPT_NAMESPACE: &str = "ont-system";
+
 /// Kind, place and name, within one source. Names are reused in real clusters: a key can have had
 /// many objects, told apart by their uids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

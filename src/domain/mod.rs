@@ -1,6 +1,7 @@
 //! The rules, pure: no I/O, no clock, no framework.
 
 pub mod contract;
+pub mod diff;
 pub mod digest;
 pub mod envelope;
 pub mod face;
@@ -11,6 +12,7 @@ pub mod history;
 pub mod identity;
 pub mod json;
 pub mod kind;
+pub mod mention;
 pub mod operation;
 pub mod pack_version;
 pub mod path;

@@ -69,11 +69,11 @@ fn pack(reader: &Reader, result: &Object) -> (String, String) {
     (name.to_owned(), base.unwrap_or_default().to_owned())
 }
 
-/// The base that the latest version of a pack names.
+/// The base that the latest version of a pack names; a pack that names none is its own.
 #[must_use]
 pub fn base_of(pack: &Object) -> Option<&str> {
     match &pack.latest().content.facts.detail {
-        Detail::Pack(facts) => facts.base.as_deref(),
+        Detail::Pack(facts) => Some(facts.base.as_deref().unwrap_or(&pack.key.name)),
         _ => None,
     }
 }

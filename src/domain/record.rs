@@ -58,6 +58,20 @@ pub struct RecordError {
     pub message: String,
 }
 
+impl Resource {
+    /// Reads an entry of a list of resources; `None` where it is none.
+    #[must_use]
+    pub fn read(entry: &Value) -> Option<Self> {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        Some(Self {
+            api_version: text("apiVersion")?,
+            kind: text("kind")?,
+            namespace: text("namespace").unwrap_or_default(),
+            name: text("name")?,
+        })
+    }
+}
+
 impl Record {
     /// Reads an object.
     ///
@@ -89,7 +103,7 @@ impl Record {
             own_time: facts::own_time(object),
             heartbeat: heartbeat(object),
             content: Arc::new(Content {
-                digest: Digest::of_value(&content(&key.kind, object)),
+                digest: Digest::of_value(&content_of(&key.kind, object)),
                 spec: Digest::of_value(object.get("spec").unwrap_or(&Value::Null)),
                 facts,
             }),
@@ -137,7 +151,8 @@ fn receipt_cluster(kind: &str, facts: &facts::Facts) -> Result<String, RecordErr
 }
 
 /// The content of an object: all of it but its volatile parts and the names that its kind had over time.
-fn content(kind: &str, object: &Map<String, Value>) -> Value {
+#[must_use]
+pub fn content_of(kind: &str, object: &Map<String, Value>) -> Value {
     let mut content = Map::new();
     content.insert("kind".to_owned(), Value::from(kind));
     for (field, value) in object {
@@ -179,20 +194,10 @@ fn heartbeat(object: &Map<String, Value>) -> Map<String, Value> {
 /// `spec.deployedResources`; entries that are none are left to the contract check.
 pub(crate) fn resources(object: &Map<String, Value>) -> Option<Vec<Resource>> {
     let entries = object.get("spec")?.get("deployedResources")?.as_array()?;
-    let mut resources: Vec<Resource> = entries.iter().filter_map(resource).collect();
+    let mut resources: Vec<Resource> = entries.iter().filter_map(Resource::read).collect();
     resources.sort();
     resources.dedup();
     Some(resources)
-}
-
-fn resource(entry: &Value) -> Option<Resource> {
-    let text = |name: &str| entry.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-    Some(Resource {
-        api_version: text("apiVersion")?,
-        kind: text("kind")?,
-        namespace: text("namespace").unwrap_or_default(),
-        name: text("name")?,
-    })
 }
 
 /// The digest that names a set of resources, whatever order it was listed in.

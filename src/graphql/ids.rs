@@ -26,6 +26,12 @@ pub enum GlobalId {
     /// A finding: source, code, subject.
     #[serde(rename = "f")]
     Finding(String, String, String),
+    /// A cluster: source, name.
+    #[serde(rename = "k")]
+    Cluster(String, String),
+    /// A pack family: source, name.
+    #[serde(rename = "p")]
+    PackFamily(String, String),
     /// An item in quarantine: the hash of its source and bytes.
     #[serde(rename = "x")]
     Quarantined(i64),
@@ -63,6 +69,8 @@ mod tests {
             GlobalId::Sequence(part(), part(), part()),
             GlobalId::Chain(part(), part(), part(), part()),
             GlobalId::Finding(part(), part(), part()),
+            GlobalId::Cluster(part(), part()),
+            GlobalId::PackFamily(part(), part()),
             GlobalId::Quarantined(7),
         ] {
             assert_eq!(GlobalId::decode(&id.encode()).unwrap(), id);

@@ -51,28 +51,48 @@ impl Place {
 pub async fn records<N: Listed>(
     ctx: &Context<'_>,
     field: &str,
-    kind: &'static str,
+    kind: &str,
     asked: RecordsAsked,
-    page: PageArgs,
+    args: PageArgs,
     node: impl Fn(Recorded) -> N,
 ) -> Result<Connection<N>, ApiError> {
     let mut view = view(ctx).await?;
-    let listed = List::new(&view, field, &(&asked.source, &asked.list));
-    let page: Page<Place> = page.page(&listed)?;
+    let page: Page<Place> = args.page(&list(&view, field, &asked))?;
     if let Some(Place::Changed(_, _, seq)) = page.from
         && seq != view.scope().seq()
     {
         let then = view_at(ctx, seq).await?;
         view = then.ok_or_else(|| ApiError::bad_input("This cursor is of a commit that is not there."))?;
     }
+    records_of(&view, field, kind, asked, args, node).await
+}
+
+fn list(view: &View, field: &str, asked: &RecordsAsked) -> List {
+    List::new(view, field, &(&asked.source, &asked.list))
+}
+
+/// A page of the records of a kind in a view.
+///
+/// # Errors
+/// If the store fails, or the page cannot be had.
+pub async fn records_of<N: Listed>(
+    view: &View,
+    field: &str,
+    kind: &str,
+    asked: RecordsAsked,
+    args: PageArgs,
+    node: impl Fn(Recorded) -> N,
+) -> Result<Connection<N>, ApiError> {
+    let listed = list(view, field, &asked);
+    let page: Page<Place> = args.page(&listed)?;
     let order = asked.list.order;
-    let stored = page.clone().map(|place| place.stored(&view));
+    let stored = page.clone().map(|place| place.stored(view));
     let rows = view.scope().list_records(kind, &asked, &stored).await?;
-    let scope = view.scope().clone();
+    let (scope, kind) = (view.scope().clone(), kind.to_owned());
     let total = Total::count(move || {
-        let (scope, asked) = (scope.clone(), asked.clone());
-        async move { Ok(scope.count_records(kind, &asked).await?) }
+        let (scope, kind, asked) = (scope.clone(), kind.clone(), asked.clone());
+        async move { Ok(scope.count_records(&kind, &asked).await?) }
     });
-    let place = |(place, _): &(RecordPlace, _)| Place::of(&view, order, place.clone());
-    Ok(Connection::new(&listed, &page, rows, total, place, |(_, record)| node(Recorded::new(&view, record))))
+    let place = |(place, _): &(RecordPlace, _)| Place::of(view, order, place.clone());
+    Ok(Connection::new(&listed, &page, rows, total, place, |(_, record)| node(Recorded::new(view, record))))
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_graphql::dataloader::{DataLoader, Loader};
 
 use super::error::ApiError;
+use crate::domain::mention::Named;
 use crate::service::query::{Body, Identity, Position, Question, Reference, Scope, SequenceName};
 use crate::storage::{
-    FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredRecord, StoredRevision,
-    StoredVersion,
+    FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredMention, StoredRecord,
+    StoredRevision, StoredVersion,
 };
 
 /// How long a loader gathers keys. Sibling fields ask within microseconds of each other.
@@ -57,6 +58,9 @@ pub struct IdentKey(pub i64, pub String);
 /// The findings on a subject of a source, those that stand or others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FindingsKey(pub i64, pub String, pub FindingState);
+/// A cluster or pack family, by its source's row and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MentionKey(pub i64, pub Named, pub String);
 /// The bytes of an item in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QuarantineKey(pub i64);
@@ -246,6 +250,17 @@ impl Loader<FindingsKey> for Loads {
             }
         }
         Ok(found.into_iter().map(|(key, findings)| (key, findings.into())).collect())
+    }
+}
+
+impl Loader<MentionKey> for Loads {
+    type Value = StoredMention;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[MentionKey]) -> Result<HashMap<MentionKey, StoredMention>, ApiError> {
+        let asked: Vec<(i64, Named, String)> = keys.iter().map(|key| (key.0, key.1, key.2.clone())).collect();
+        let found = self.0.find_mentions(&asked).await?;
+        Ok(keys.iter().cloned().zip(found).filter_map(|(key, mention)| Some((key, mention?))).collect())
     }
 }
 

@@ -19,6 +19,7 @@ use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
+use crate::domain::mention::mentions;
 use crate::domain::operation::{self, Operation};
 use crate::domain::sequence::{self, Row, Sequence, Summary};
 use crate::domain::world::{Object, Reader, World, pack_name};
@@ -513,6 +514,7 @@ impl Derivation<'_> {
                     derived.changes.old_versions.extend(old_versions(old, n..n + 1));
                 }
                 derived.changes.new_versions.push(self.new_version(object.id, n, version)?);
+                derived.changes.mentions.extend(mentions(key, version));
             }
             if let Some(old) = old {
                 let surplus = object.history.versions.len()..old.from_seq.len();
@@ -543,6 +545,7 @@ impl Derivation<'_> {
         for (object, base) in objects.iter().zip(bases) {
             changes.objects.push(object.id);
             changes.states.push(self.state_row(node, object, base)?);
+            changes.mentions.extend(object.history.versions.iter().flat_map(|version| mentions(key, version)));
         }
         Ok(())
     }

@@ -6,7 +6,8 @@
 //!
 //! * `{ints $2}`: the integers of a JSON array, as a sub-query;
 //! * `{rows $2: a int, b text, c bytes}`: the objects of a JSON array as rows; bytes travel as hex;
-//! * `{field t.column a.b}`: a text inside of a JSON column.
+//! * `{field t.column a.b}`: a text inside of a JSON column;
+//! * `{texts t.column a.b}`: the texts of an array inside of a JSON column, as a sub-query.
 
 /// The databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,10 @@ fn placeholder(inner: &str, dialect: Dialect) -> String {
             Some((parameter, columns)) => rows(parameter.trim(), columns, dialect),
             None => format!("{{{inner}}}"),
         },
+        Some(("texts", spec)) => match spec.split_once(' ') {
+            Some((column, path)) => texts(column, path, dialect),
+            None => format!("{{{inner}}}"),
+        },
         Some(("field", spec)) => match spec.split_once(' ') {
             Some((column, path)) => field(column, path, dialect),
             None => format!("{{{inner}}}"),
@@ -52,6 +57,16 @@ fn field(column: &str, path: &str, dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => format!("({column} ->> '$.{path}')"),
         Dialect::Postgres => format!("(CAST({column} AS json) #>> '{{{}}}')", path.replace('.', ",")),
+    }
+}
+
+fn texts(column: &str, path: &str, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("(SELECT value FROM json_each({column}, '$.{path}'))"),
+        Dialect::Postgres => {
+            let path = path.replace('.', ",");
+            format!("(SELECT value FROM json_array_elements_text(CAST({column} AS json) #> '{{{path}}}'))")
+        }
     }
 }
 
@@ -111,6 +126,9 @@ mod tests {
              (SELECT value ->> 'a' AS a, unhex(value ->> 'b') AS b FROM json_each($2)) r)"
         );
         assert!(expand(text, Dialect::Postgres).contains("AS t(a BIGINT, b TEXT)"));
+        let text = "{texts c.facts a.b}";
+        assert_eq!(expand(text, Dialect::Sqlite), "(SELECT value FROM json_each(c.facts, '$.a.b'))");
+        assert!(expand(text, Dialect::Postgres).contains("CAST(c.facts AS json) #> '{a,b}'"));
         let text = "SELECT {field c.facts a.b}";
         assert_eq!(expand(text, Dialect::Sqlite), "SELECT (c.facts ->> '$.a.b')");
         assert_eq!(expand(text, Dialect::Postgres), "SELECT (CAST(c.facts AS json) #>> '{a,b}')");

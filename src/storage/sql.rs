@@ -682,6 +682,13 @@ catalogue! {
     FINDINGS_OF_OBJECTS = "SELECT object_id, unit_id, code FROM finding \
         WHERE tenant_id = $1 AND object_id IN {ints $2} AND to_seq = 9223372036854775807";
 
+    /// Which names are stored.
+    MENTIONS_FIND = "SELECT r.i, m.from_seq FROM {rows $3: i int, kind text, name text} r \
+        JOIN mention m ON m.tenant_id = $1 AND m.kind = r.kind AND m.source_id = $2 AND m.name = r.name";
+    /// Writes names that are not stored yet.
+    MENTIONS_INSERT = "INSERT INTO mention (tenant_id, kind, source_id, name, from_seq) \
+        SELECT $1, r.kind, $4, r.name, $2 FROM {rows $3: kind text, name text} r WHERE 1 = 1 \
+        ON CONFLICT (tenant_id, kind, source_id, name) DO NOTHING";
     /// What is or was in quarantine already.
     QUARANTINE_FIND = "SELECT id FROM quarantine WHERE tenant_id = $1 AND id IN {ints $2}";
     /// How full the quarantine is.
@@ -1038,6 +1045,26 @@ catalogue! {
     STATS_BY_PACK = operation_stats!("AND o.pack_id = $9 ");
     /// Operations about a base pack, grouped.
     STATS_BY_BASE = operation_stats!("AND o.base_id = $10 ");
+
+    /// What is named as of a commit, by source and name, a page at a time.
+    MENTIONS_PAGE = "SELECT m.source_id, m.name, m.from_seq, k.committed_at FROM mention m \
+        JOIN ledger_commit k ON k.tenant_id = m.tenant_id AND k.seq = m.from_seq \
+        WHERE m.tenant_id = $1 AND m.kind = $2 AND (m.source_id, m.name) > ($4, $5) \
+        AND m.source_id >= $7 AND m.source_id <= $8 AND m.from_seq <= $3 ORDER BY m.source_id, m.name LIMIT $6";
+    /// The same backwards.
+    MENTIONS_PAGE_BACK = "SELECT m.source_id, m.name, m.from_seq, k.committed_at FROM mention m \
+        JOIN ledger_commit k ON k.tenant_id = m.tenant_id AND k.seq = m.from_seq \
+        WHERE m.tenant_id = $1 AND m.kind = $2 AND (m.source_id, m.name) < ($4, $5) \
+        AND m.source_id >= $7 AND m.source_id <= $8 AND m.from_seq <= $3 \
+        ORDER BY m.source_id DESC, m.name DESC LIMIT $6";
+    /// How many there are.
+    MENTIONS_COUNT = "SELECT COUNT(*) FROM mention m WHERE m.tenant_id = $1 AND m.kind = $2 AND m.from_seq <= $3 \
+        AND m.source_id >= $4 AND m.source_id <= $5";
+    /// Finds what is named as of a commit.
+    MENTIONS_LOOKUP = "SELECT r.i, m.source_id, m.name, m.from_seq, k.committed_at \
+        FROM {rows $2: i int, source_id int, kind text, name text} r \
+        JOIN mention m ON m.tenant_id = $1 AND m.kind = r.kind AND m.source_id = r.source_id AND m.name = r.name \
+        AND m.from_seq <= $3 JOIN ledger_commit k ON k.tenant_id = m.tenant_id AND k.seq = m.from_seq";
     /// All versions as of a commit with their objects' keys: for exact comparison of whole states.
     DUMP_VERSIONS = "SELECT v.object_id, s.name AS source, n.kind, n.cluster, n.namespace, n.name, o.uid, v.n, v.from_at, v.to_at, \
         v.end_kind, c.digest, c.spec_digest FROM version v \

@@ -1,6 +1,6 @@
 //! The writing side: one transaction for one tenant and source.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
 use crate::domain::history::{Content, End, History, Observation, Observed, Version};
 use crate::domain::identity::NaturalKey;
+use crate::domain::mention::Named;
 use crate::domain::record::{Resource, resource_set_digest};
 
 /// Ids are taken in blocks: one statement for a batch.
@@ -416,6 +417,8 @@ pub struct Changes {
     pub patch: Patch,
     /// All operations of the results among the units.
     pub operations: Vec<NewOperation>,
+    /// What the derived versions name.
+    pub mentions: BTreeSet<(Named, String)>,
     /// Edges that may be new.
     pub edges: Vec<(i64, EdgeKind, i64)>,
     /// Items for the quarantine.
@@ -1352,6 +1355,7 @@ impl WriteTx {
         let (old, new) = self.diff_operations(changes).await?;
         difference.surplus += old.len();
         difference.missing += new.len();
+        difference.missing += self.new_mentions(changes).await?;
         Ok(difference)
     }
 
@@ -1431,6 +1435,7 @@ impl WriteTx {
         self.write_findings(findings, seq, changes.rules).await?;
         self.write_listings(listings, seq).await?;
         self.write_operations(operations, changes.rules).await?;
+        self.write_mentions(changes, seq).await?;
         self.write_quarantine(changes, seq).await?;
         Ok(Some(commit))
     }
@@ -1594,6 +1599,22 @@ impl WriteTx {
         self.write_rows(&sql::FINDINGS_INSERT, &before, &new, &[self.source.into(), rules.into()]).await
     }
 
+    /// How many of the names are not stored yet.
+    async fn new_mentions(&mut self, changes: &Changes) -> Result<usize, StoreError> {
+        if changes.mentions.is_empty() {
+            return Ok(0);
+        }
+        let rows = mention_rows(changes);
+        let found: Vec<Pair> =
+            self.tx.rows(&sql::MENTIONS_FIND, &[self.tenant.into(), self.source.into(), json(&rows)]).await?;
+        Ok(rows.len() - found.len())
+    }
+
+    async fn write_mentions(&mut self, changes: &Changes, seq: i64) -> Result<(), StoreError> {
+        let before = [self.tenant.into(), seq.into()];
+        self.write_rows(&sql::MENTIONS_INSERT, &before, &mention_rows(changes), &[self.source.into()]).await
+    }
+
     async fn write_quarantine(&mut self, changes: &Changes, seq: i64) -> Result<(), StoreError> {
         #[derive(Serialize)]
         struct Row<'a> {
@@ -1675,6 +1696,17 @@ fn diff<T: Eq + Hash + Clone>(open: &[WithSeq<T>], derived: &[T]) -> (Vec<WithSe
     let wanted: HashSet<&T> = derived.iter().collect();
     let old = open.iter().filter(|o| !wanted.contains(&o.row)).cloned().collect();
     (old, new)
+}
+
+#[derive(Serialize)]
+struct MentionRow<'a> {
+    i: usize,
+    kind: &'static str,
+    name: &'a str,
+}
+
+fn mention_rows(changes: &Changes) -> Vec<MentionRow<'_>> {
+    changes.mentions.iter().enumerate().map(|(i, (named, name))| MentionRow { i, kind: named.word(), name }).collect()
 }
 
 fn node_key(i: usize, id: i64, key: &NaturalKey) -> NodeKey<'_> {

@@ -1,8 +1,11 @@
 //! The root fields of queries, one file a noun.
 
 mod chain;
+mod diff;
 mod finding;
 mod insight;
+mod kind;
+mod mention;
 mod node;
 mod quarantine;
 mod record;
@@ -19,6 +22,9 @@ pub struct QueryRoot(
     viewer::ViewerQuery,
     source::SourceQuery,
     record::RecordQuery,
+    diff::DiffQuery,
+    kind::KindQuery,
+    mention::MentionQuery,
     chain::ChainQuery,
     finding::FindingQuery,
     insight::InsightQuery,

@@ -3,7 +3,7 @@
 use async_graphql::{Context, Object};
 
 use crate::auth::Scope;
-use crate::domain::identity::NaturalKey;
+use crate::domain::identity::{NaturalKey, RECEIPT_NAMESPACE};
 use crate::domain::kind;
 use crate::graphql::connection::{Connection, PageArgs};
 use crate::graphql::context::view;
@@ -21,9 +21,6 @@ use crate::graphql::types::record_filter::{
 };
 use crate::service::query::RecordsAsked;
 use crate::storage::{RecordFilter, RecordList};
-
-/// The namespace of receipts on every tenant cluster.
-const RECEIPT_NAMESPACE: &str = "ont-system";
 
 #[derive(Default)]
 pub struct RecordQuery;

@@ -4,7 +4,8 @@ use async_graphql::SimpleObject;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::enums::OperationStatus;
+use super::enums::{ConditionStatus, OperationStatus};
+use crate::domain::record::Resource;
 use crate::domain::time::parse_rfc3339;
 use crate::graphql::connection::Listed;
 use crate::graphql::scalar::{DateTime, Int53};
@@ -37,8 +38,10 @@ pub struct Condition {
     /// Its type, such as `Available` or `Succeeded`.
     #[graphql(name = "type")]
     pub kind: String,
-    /// `True`, `False` or `Unknown`.
-    pub status: Option<String>,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// The word that the record has for it.
+    pub status_raw: Option<String>,
     /// A word for programs.
     pub reason: Option<String>,
     /// A sentence for people.
@@ -75,6 +78,19 @@ pub struct AppliedResource {
     pub name: Option<String>,
 }
 
+impl AppliedResource {
+    /// A resource that was read.
+    #[must_use]
+    pub fn of(resource: &Resource) -> Self {
+        Self {
+            api_version: Some(resource.api_version.clone()),
+            kind: Some(resource.kind.clone()),
+            namespace: Some(resource.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            name: Some(resource.name.clone()),
+        }
+    }
+}
+
 impl Listed for AppliedResource {
     const NAME: &'static str = "AppliedResource";
 }
@@ -92,6 +108,8 @@ pub struct OperationStep {
     pub started_at: Option<DateTime>,
     /// When it ended.
     pub completed_at: Option<DateTime>,
+    /// How long it took, in milliseconds; null where a time is missing or the end is before the start.
+    pub duration_ms: Option<Int53>,
     /// More about the outcome.
     pub message: Option<String>,
 }
@@ -109,9 +127,11 @@ pub fn conditions(body: &Body) -> Vec<Condition> {
 }
 
 fn condition(object: &Map<String, Value>) -> Option<Condition> {
+    let status_raw = member_text(object, "status");
     Some(Condition {
         kind: member_text(object, "type")?,
-        status: member_text(object, "status"),
+        status: ConditionStatus::of(status_raw.as_deref().unwrap_or_default()),
+        status_raw,
         reason: member_text(object, "reason"),
         message: member_text(object, "message"),
         last_transition_time: member_time(object, "lastTransitionTime"),
@@ -133,10 +153,10 @@ pub fn chart(body: &Body) -> Option<HelmChart> {
     is_some.then_some(chart)
 }
 
-/// `spec.deployedResources`.
+/// The resources that a list of a record names.
 #[must_use]
-pub fn applied_resources(body: &Body) -> Vec<AppliedResource> {
-    body.objects(&["spec", "deployedResources"])
+pub fn applied_resources(body: &Body, path: &[&str]) -> Vec<AppliedResource> {
+    body.objects(path)
         .map(|object| AppliedResource {
             api_version: member_text(object, "apiVersion"),
             kind: member_text(object, "kind"),
@@ -152,18 +172,29 @@ pub fn steps(body: &Body) -> Vec<OperationStep> {
     body.objects(&["spec", "steps"])
         .map(|object| {
             let status_raw = member_text(object, "status");
+            let (started_at, completed_at) = (member_time(object, "startedAt"), member_time(object, "completedAt"));
             OperationStep {
                 name: member_text(object, "name"),
                 status: OperationStatus::of(status_raw.as_deref().unwrap_or_default()),
                 status_raw,
-                started_at: member_time(object, "startedAt"),
-                completed_at: member_time(object, "completedAt"),
+                started_at,
+                completed_at,
+                duration_ms: duration_ms(started_at, completed_at),
                 message: member_text(object, "message"),
             }
         })
         .collect()
 }
 
-fn member_time(object: &Map<String, Value>, name: &str) -> Option<DateTime> {
+/// The milliseconds between two times; `None` where one is missing or they contradict each other.
+#[must_use]
+pub fn duration_ms(started: Option<DateTime>, completed: Option<DateTime>) -> Option<Int53> {
+    let micros = completed?.0 - started?.0;
+    (micros >= 0).then_some(Int53(micros / 1_000))
+}
+
+/// The time of a member.
+#[must_use]
+pub fn member_time(object: &Map<String, Value>, name: &str) -> Option<DateTime> {
     object.get(name).and_then(Value::as_str).and_then(parse_rfc3339).map(DateTime)
 }

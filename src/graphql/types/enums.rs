@@ -100,6 +100,111 @@ words! {
 }
 
 words! {
+    /// Why an object was created, as its sealed causal chain says.
+    CreationRationale {
+        /// A cluster was provisioned.
+        ClusterProvision = "ClusterProvision",
+        /// A cluster was taken down.
+        ClusterDecommission = "ClusterDecommission",
+        /// Security policy was enforced.
+        SecurityEnforcement = "SecurityEnforcement",
+        /// A pack was executed.
+        PackExecution = "PackExecution",
+        /// Virtualization was asked for and provided.
+        VirtualizationFulfillment = "VirtualizationFulfillment",
+        /// A conductor was assigned.
+        ConductorAssignment = "ConductorAssignment",
+        /// A query interface was bound.
+        VortexBinding = "VortexBinding",
+    }
+    /// Another word than the platform's vocabulary has, or none.
+}
+
+words! {
+    /// A stage of applying a pack. The values stand in the order in which stages run.
+    PackStage {
+        /// Roles and their bindings.
+        Rbac = "rbac",
+        /// Storage classes and claims.
+        Storage = "storage",
+        /// Workloads that keep state.
+        Stateful = "stateful",
+        /// Workloads that keep none.
+        Stateless = "stateless",
+    }
+    /// Another stage than the platform knows.
+}
+
+words! {
+    /// The status of a condition.
+    ConditionStatus {
+        /// It holds.
+        True = "True",
+        /// It does not hold.
+        False = "False",
+    }
+    /// The controller cannot tell, or says a word that Kubernetes does not have.
+}
+
+words! {
+    /// How the version of an installed pack moved with its last deployment.
+    UpgradeDirection {
+        /// It was deployed for the first time.
+        Initial = "Initial",
+        /// To a newer version.
+        Upgrade = "Upgrade",
+        /// To an older version.
+        Rollback = "Rollback",
+        /// The same version was applied again.
+        Redeploy = "Redeploy",
+    }
+    /// Another word than the operators have, or none.
+}
+
+words! {
+    /// What an installed pack does while a pack that it depends on has drifted.
+    DependencyDriftPolicy {
+        /// Nothing more is deployed on the cluster.
+        Block = "Block",
+        /// A warning is given.
+        Warn = "Warn",
+        /// Nothing is done.
+        Ignore = "Ignore",
+    }
+    /// Another word than the operators have, or none.
+}
+
+words! {
+    /// How far a drift signal got.
+    DriftSignalState {
+        /// It was written on the tenant cluster.
+        Pending = "pending",
+        /// The management cluster has it.
+        Delivered = "delivered",
+        /// A correction was asked for.
+        Queued = "queued",
+        /// The correction was confirmed: the end.
+        Confirmed = "confirmed",
+    }
+    /// Another word than the operators have, or none.
+}
+
+words! {
+    /// How a derived object of a lineage index ended.
+    LineageOutcomeType {
+        /// It did what it should.
+        Succeeded = "Succeeded",
+        /// It did not.
+        Failed = "Failed",
+        /// It is not any more as it was left.
+        Drifted = "Drifted",
+        /// Another took its place.
+        Superseded = "Superseded",
+    }
+    /// Another word than the operators have, or none.
+}
+
+words! {
     /// What a finding says. A finding is open while its cause holds.
     FindingCode {
         /// Revisions between seen ones were never seen.

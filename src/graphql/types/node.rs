@@ -4,15 +4,20 @@ use async_graphql::{ID, Interface};
 
 use super::chain::RevisionChain;
 use super::cluster_pack::ClusterPack;
+use super::drift_signal::DriftSignal;
 use super::finding::Finding;
+use super::lineage_index::LineageIndex;
+use super::mention::{Cluster, Mentioned, PackFamily};
 use super::operation_result::PackOperationResult;
 use super::pack_execution::PackExecution;
+use super::pack_instance::PackInstance;
 use super::pack_receipt::PackReceipt;
 use super::quarantine::QuarantinedItem;
 use super::record::{KubernetesRecord, Record, Recorded};
 use super::sequence::OperationSequence;
 use super::source::Source;
 use crate::domain::identity::NaturalKey;
+use crate::domain::mention::Named;
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::view::{FindingsKey, View};
@@ -31,10 +36,20 @@ pub enum Node {
     PackOperationResult(PackOperationResult),
     /// A receipt.
     PackReceipt(PackReceipt),
+    /// An installed pack.
+    PackInstance(PackInstance),
+    /// A drift signal.
+    DriftSignal(DriftSignal),
+    /// A lineage index.
+    LineageIndex(LineageIndex),
     /// A record of any other kind.
     KubernetesRecord(KubernetesRecord),
     /// A source.
     Source(Source),
+    /// A cluster.
+    Cluster(Cluster),
+    /// A pack family.
+    PackFamily(PackFamily),
     /// A sequence.
     OperationSequence(OperationSequence),
     /// A chain.
@@ -52,6 +67,9 @@ impl From<Record> for Node {
             Record::PackExecution(record) => record.into(),
             Record::PackOperationResult(record) => record.into(),
             Record::PackReceipt(record) => record.into(),
+            Record::PackInstance(record) => record.into(),
+            Record::DriftSignal(record) => record.into(),
+            Record::LineageIndex(record) => record.into(),
             Record::KubernetesRecord(record) => record.into(),
         }
     }
@@ -85,6 +103,14 @@ pub async fn find(view: &View, id: &ID) -> Result<Option<Node>, ApiError> {
             let Some(source) = scope.source(&source) else { return Ok(None) };
             let found = view.load(FindingsKey(source.id, subject, FindingState::Open)).await?.unwrap_or_default();
             found.iter().find(|finding| finding.code == code).map(|finding| Finding::new(view, finding.clone()).into())
+        }
+        GlobalId::Cluster(source, name) => {
+            let Some(source) = scope.source(&source) else { return Ok(None) };
+            Mentioned::find(view, source.id, Named::Cluster, name).await?.map(|found| Cluster(found).into())
+        }
+        GlobalId::PackFamily(source, name) => {
+            let Some(source) = scope.source(&source) else { return Ok(None) };
+            Mentioned::find(view, source.id, Named::PackFamily, name).await?.map(|found| PackFamily(found).into())
         }
         GlobalId::Quarantined(id) => {
             let found = scope.quarantine_by_id(&[id]).await?;

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use async_graphql::SimpleObject;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::chain::RevisionChain;
-use super::common::{AppliedResource, OperationStep, applied_resources, steps};
+use super::cluster_pack::{PackLayer, layers};
+use super::common::{AppliedResource, OperationStep, applied_resources, duration_ms, steps};
 use super::enums::{ArtifactKind, FailureCategory, OperationStatus};
+use super::listing::part_of_record;
 use super::record::{Recorded, record_object};
 use super::reference::RecordRef;
 use super::sequence::OperationSequence;
 use crate::domain::facts::{Detail, ResultFacts};
-use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
+use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::graphql::view::PositionKey;
-use crate::service::query::{Position, Relation, member_text};
-use crate::storage::Page;
+use crate::service::query::{Body, Position, Relation, member_text};
 
 /// Why an operation failed.
 #[derive(Debug, Clone, SimpleObject)]
@@ -45,6 +46,33 @@ pub struct OperationArtifact {
     reference: Option<String>,
     /// Its checksum, as the record has it.
     checksum: Option<String>,
+}
+
+impl From<&Map<String, Value>> for OperationArtifact {
+    fn from(artifact: &Map<String, Value>) -> Self {
+        let kind_raw = member_text(artifact, "kind");
+        Self {
+            name: member_text(artifact, "name"),
+            kind: ArtifactKind::of(kind_raw.as_deref().unwrap_or_default()),
+            kind_raw,
+            reference: member_text(artifact, "reference"),
+            checksum: member_text(artifact, "checksum"),
+        }
+    }
+}
+
+/// `spec.failureReason`.
+#[must_use]
+pub fn failure_reason(body: &Body) -> Option<FailureReason> {
+    body.at(&["spec", "failureReason"]).filter(|reason| reason.is_object())?;
+    let text = |name| body.text(&["spec", "failureReason", name]);
+    let category_raw = text("category");
+    Some(FailureReason {
+        category: FailureCategory::of(category_raw.as_deref().unwrap_or_default()),
+        category_raw,
+        reason: text("reason"),
+        failed_step: text("failedStep"),
+    })
 }
 
 record_object! {
@@ -91,6 +119,11 @@ record_object! {
             self.0.text(&["spec", "workloadDigest"]).await
         }
 
+        /// The layers that were applied, with their roles, as far as the record carries their digests.
+        async fn layers(&self) -> Result<Vec<PackLayer>, ApiError> {
+            Ok(layers(&*self.0.body().await?))
+        }
+
         /// The cluster that the operation ran against.
         async fn target_cluster_ref(&self) -> Option<&str> {
             self.0.record.content.facts.cluster.as_deref()
@@ -126,20 +159,16 @@ record_object! {
             self.facts().and_then(|facts| facts.completed).map(DateTime)
         }
 
+        /// How long the operation took, in milliseconds; null where a time is missing or the end is before
+        /// the start.
+        async fn duration_ms(&self) -> Option<Int53> {
+            let facts = self.facts()?;
+            duration_ms(facts.started.map(DateTime), facts.completed.map(DateTime))
+        }
+
         /// Why the operation failed; null where the record gives no reason.
         async fn failure_reason(&self) -> Result<Option<FailureReason>, ApiError> {
-            if !self.facts().is_some_and(|facts| facts.has_failure) {
-                return Ok(None);
-            }
-            let body = self.0.body().await?;
-            let text = |name| body.text(&["spec", "failureReason", name]);
-            let category_raw = text("category");
-            Ok(Some(FailureReason {
-                category: FailureCategory::of(category_raw.as_deref().unwrap_or_default()),
-                category_raw,
-                reason: text("reason"),
-                failed_step: text("failedStep"),
-            }))
+            Ok(failure_reason(&*self.0.body().await?))
         }
 
         /// The resources that were applied, in the order of the record. Null where the record does not
@@ -151,25 +180,12 @@ record_object! {
             #[graphql(desc = "How many, from the end.")] last: Option<i32>,
             #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
         ) -> Result<Option<Connection<AppliedResource>>, ApiError> {
-            deployed_resources(&self.0, PageArgs::new(first, after, last, before)).await
+            deployed_resources(&self.0, &["spec", "deployedResources"], PageArgs::new(first, after, last, before)).await
         }
 
         /// References to what the operation made.
         async fn artifacts(&self) -> Result<Vec<OperationArtifact>, ApiError> {
-            let body = self.0.body().await?;
-            let artifacts = body.objects(&["spec", "artifacts"]);
-            Ok(artifacts
-                .map(|artifact| {
-                    let kind_raw = member_text(artifact, "kind");
-                    OperationArtifact {
-                        name: member_text(artifact, "name"),
-                        kind: ArtifactKind::of(kind_raw.as_deref().unwrap_or_default()),
-                        kind_raw,
-                        reference: member_text(artifact, "reference"),
-                        checksum: member_text(artifact, "checksum"),
-                    }
-                })
-                .collect())
+            Ok(self.0.body().await?.objects(&["spec", "artifacts"]).map(Into::into).collect())
         }
 
         /// The steps of the operation.
@@ -222,24 +238,18 @@ impl Listed for PackOperationResult {
     const NAME: &'static str = "PackOperationResult";
 }
 
-/// A page of `spec.deployedResources`; `None` where the record does not list them.
+/// A page of the resources that a record lists as deployed; `None` where it does not.
 ///
 /// # Errors
 /// If the store fails, or the page cannot be had.
 pub async fn deployed_resources(
     recorded: &Recorded,
+    path: &[&str],
     page: PageArgs,
 ) -> Result<Option<Connection<AppliedResource>>, ApiError> {
     let body = recorded.body().await?;
-    if !body.at(&["spec", "deployedResources"]).is_some_and(Value::is_array) {
+    if !body.at(path).is_some_and(Value::is_array) {
         return Ok(None);
     }
-    // The places are those of one content: another version has another list.
-    let narrowed_by = (recorded.id().to_string(), recorded.record.content.digest);
-    let listed = List::new(&recorded.view, "deployedResources", &narrowed_by);
-    let page: Page<usize> = page.page(&listed)?;
-    let all: Vec<(usize, AppliedResource)> = applied_resources(&body).into_iter().enumerate().collect();
-    let total = Total::Known(i64::try_from(all.len()).unwrap_or(i64::MAX));
-    let rows = page.of(all, |(place, _)| *place, |place| *place);
-    Ok(Some(Connection::new(&listed, &page, rows, total, |(place, _)| *place, |(_, resource)| resource)))
+    part_of_record(recorded, "deployedResources", applied_resources(&body, path), &page).map(Some)
 }

@@ -1,12 +1,11 @@
 //! Executions.
 
 use super::chain::RevisionChain;
-use super::common::{Condition, HelmChart, chart, conditions};
+use super::common::{HelmChart, chart};
 use super::record::record_object;
 use super::reference::RecordRef;
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
-use crate::graphql::scalar::{Int53, Json};
 use crate::service::query::{ChainPick, Relation, SequenceName};
 
 record_object! {
@@ -33,16 +32,6 @@ record_object! {
             Ok(chart(&*self.0.body().await?))
         }
 
-        /// The sealed causal chain, in whichever of its shapes.
-        async fn lineage(&self) -> Result<Option<Json>, ApiError> {
-            Ok(self.0.body().await?.at(&["spec", "lineage"]).cloned().map(Json))
-        }
-
-        /// The generation most recently reconciled.
-        async fn observed_generation(&self) -> Result<Option<Int53>, ApiError> {
-            Ok(self.0.body().await?.int(&["status", "observedGeneration"]).map(Int53))
-        }
-
         /// The Job that was submitted.
         async fn job_name(&self) -> Result<Option<String>, ApiError> {
             self.0.text(&["status", "jobName"]).await
@@ -51,11 +40,6 @@ record_object! {
         /// The result that the execution reports. It may never have been seen.
         async fn operation_result(&self) -> Result<Option<RecordRef>, ApiError> {
             self.0.refer(Relation::Report).await
-        }
-
-        /// The execution's conditions.
-        async fn conditions(&self) -> Result<Vec<Condition>, ApiError> {
-            Ok(conditions(&*self.0.body().await?))
         }
 
         /// The chain of results of this very execution; null while there are none.

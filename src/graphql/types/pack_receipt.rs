@@ -2,17 +2,28 @@
 
 use serde_json::Value;
 
-use super::common::{AppliedResource, Condition, HelmChart, chart, conditions};
+use super::cluster_pack::{PackLayer, layers};
+use super::common::{AppliedResource, HelmChart, chart};
+use super::drift::{DriftObservation, drift_history};
 use super::enums::DriftStatus;
 use super::operation_result::deployed_resources;
 use super::record::record_object;
 use super::reference::RecordRef;
+use super::security::{DegradedSecurityState, SignatureClaim, SignaturePlace, degraded_security_state};
 use crate::domain::facts::{Detail, ReceiptFacts};
 use crate::domain::time::parse_rfc3339;
 use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
-use crate::graphql::scalar::{DateTime, Json};
+use crate::graphql::scalar::DateTime;
 use crate::service::query::Relation;
+
+/// Where receipts carry the signature: in the published contract, and as the operators write it.
+const SIGNATURES: &[(SignaturePlace, &[&str])] = &[
+    (SignaturePlace::Spec, &["spec", "packSignature"]),
+    (SignaturePlace::Status, &["status", "signature"]),
+    (SignaturePlace::Annotation, &["metadata", "annotations", "infrastructure.ontai.dev/management-signature"]),
+    (SignaturePlace::LegacyAnnotation, &["metadata", "annotations", "runner.ontai.dev/management-signature"]),
+];
 
 record_object! {
     /// What a target cluster acknowledged: that a pack was delivered, and whether its signature held.
@@ -53,6 +64,23 @@ record_object! {
             self.0.text(&["status", "verificationFailedReason"]).await
         }
 
+        /// What the cluster says of the signature that it checked. Nothing of it is our verdict.
+        async fn signature_claim(&self) -> Result<Option<SignatureClaim>, ApiError> {
+            let body = self.0.body().await?;
+            let claim = SignatureClaim {
+                signature_ref: body.text(&["spec", "signatureRef"]),
+                verified: self.facts().and_then(|facts| facts.verified),
+                failure_reason: body.text(&["status", "verificationFailedReason"]),
+                ..SignatureClaim::at(&body, SIGNATURES)
+            };
+            Ok(claim.some())
+        }
+
+        /// The layers that were delivered, with their roles, as far as the record carries their digests.
+        async fn layers(&self) -> Result<Vec<PackLayer>, ApiError> {
+            Ok(layers(&*self.0.body().await?))
+        }
+
         /// The digest of the RBAC layer.
         async fn rbac_digest(&self) -> Option<&str> {
             self.facts().and_then(|facts| facts.rbac_digest.as_deref())
@@ -76,12 +104,7 @@ record_object! {
             #[graphql(desc = "How many, from the end.")] last: Option<i32>,
             #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
         ) -> Result<Option<Connection<AppliedResource>>, ApiError> {
-            deployed_resources(&self.0, PageArgs::new(first, after, last, before)).await
-        }
-
-        /// The sealed causal chain, in whichever of its shapes.
-        async fn lineage(&self) -> Result<Option<Json>, ApiError> {
-            Ok(self.0.body().await?.at(&["spec", "lineage"]).cloned().map(Json))
+            deployed_resources(&self.0, &["spec", "deployedResources"], PageArgs::new(first, after, last, before)).await
         }
 
         /// When the cluster first acknowledged the delivery.
@@ -94,9 +117,9 @@ record_object! {
             Ok(self.0.body().await?.flag(&["status", "acknowledged"]))
         }
 
-        /// Whether the cluster runs in a degraded security state, as the record has it.
-        async fn degraded_security_state(&self) -> Result<Option<Json>, ApiError> {
-            Ok(self.0.body().await?.at(&["status", "degradedSecurityState"]).cloned().map(Json))
+        /// What the cluster says of a degraded security state; null where it says nothing.
+        async fn degraded_security_state(&self) -> Result<Option<DegradedSecurityState>, ApiError> {
+            Ok(degraded_security_state(&*self.0.body().await?))
         }
 
         /// Whether the cluster still is as the pack left it; null where the record does not say.
@@ -114,6 +137,17 @@ record_object! {
             self.0.text(&["status", "driftSummary"]).await
         }
 
+        /// What each version of the receipt says of drift, oldest first.
+        async fn drift_history(
+            &self,
+            #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
+            #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
+            #[graphql(desc = "How many, from the end.")] last: Option<i32>,
+            #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
+        ) -> Result<Connection<DriftObservation>, ApiError> {
+            drift_history(&self.0, PageArgs::new(first, after, last, before)).await
+        }
+
         /// When the cluster last looked for drift. A live value, outside of the ledger.
         async fn last_drift_check_at(&self) -> Result<Option<DateTime>, ApiError> {
             match self.heartbeat("lastDriftCheckAt") {
@@ -122,10 +156,6 @@ record_object! {
             }
         }
 
-        /// The receipt's conditions.
-        async fn conditions(&self) -> Result<Vec<Condition>, ApiError> {
-            Ok(conditions(&*self.0.body().await?))
-        }
     }
 }
 

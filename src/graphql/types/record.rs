@@ -5,20 +5,24 @@ use std::sync::Arc;
 use async_graphql::{ID, Interface};
 
 use super::cluster_pack::ClusterPack;
-use super::common::{KeyValue, RecordWarning};
+use super::common::{Condition, KeyValue, RecordWarning};
+use super::drift_signal::DriftSignal;
 use super::enums::{self, ClosedBy};
 use super::finding::Finding;
+use super::lineage::{LineageLabels, SealedLineage};
+use super::lineage_index::LineageIndex;
 use super::operation_result::PackOperationResult;
 use super::pack_execution::PackExecution;
+use super::pack_instance::PackInstance;
 use super::pack_receipt::PackReceipt;
 use super::reference::RecordRef;
 use super::version::RecordVersion;
 use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
-use crate::graphql::connection::{Connection, List, PageArgs, Total};
+use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
-use crate::graphql::scalar::{DateTime, Digest, Json};
+use crate::graphql::scalar::{DateTime, Digest, Int53, Json};
 use crate::graphql::view::{FindingsKey, VersionsKey, View};
 use crate::service::query::{Body, Question, Relation, member_text};
 use crate::storage::{EntryPlace, FindingState, Page, Rows, StoredFinding, StoredRecord};
@@ -231,6 +235,56 @@ macro_rules! record_object {
                 self.0.record.content.facts.created.map($crate::graphql::scalar::DateTime)
             }
 
+            /// `metadata.generation`, as the record had it when its content was first seen.
+            pub(crate) async fn generation(
+                &self,
+            ) -> Result<Option<$crate::graphql::scalar::Int53>, $crate::graphql::error::ApiError> {
+                Ok(self.0.body().await?.int(&["metadata", "generation"]).map($crate::graphql::scalar::Int53))
+            }
+
+            /// `metadata.deletionTimestamp`: from when the object is being deleted.
+            pub(crate) async fn deletion_timestamp(
+                &self,
+            ) -> Result<Option<$crate::graphql::scalar::DateTime>, $crate::graphql::error::ApiError> {
+                Ok(self.0.body().await?.time(&["metadata", "deletionTimestamp"]).map($crate::graphql::scalar::DateTime))
+            }
+
+            /// The generation that the controller reconciled last, as the record had it when its content was
+            /// first seen.
+            pub(crate) async fn observed_generation(
+                &self,
+            ) -> Result<Option<$crate::graphql::scalar::Int53>, $crate::graphql::error::ApiError> {
+                Ok(self.0.body().await?.int(&["status", "observedGeneration"]).map($crate::graphql::scalar::Int53))
+            }
+
+            /// `status.conditions`.
+            pub(crate) async fn conditions(
+                &self,
+            ) -> Result<Vec<$crate::graphql::types::common::Condition>, $crate::graphql::error::ApiError> {
+                Ok($crate::graphql::types::common::conditions(&*self.0.body().await?))
+            }
+
+            /// The sealed causal chain, in whichever of its shapes; null where the record carries none.
+            pub(crate) async fn lineage(
+                &self,
+            ) -> Result<Option<$crate::graphql::types::lineage::SealedLineage>, $crate::graphql::error::ApiError> {
+                Ok($crate::graphql::types::lineage::sealed(&*self.0.body().await?))
+            }
+
+            /// What the labels of the record say of its root; null where it has none of them.
+            pub(crate) async fn lineage_labels(
+                &self,
+            ) -> Result<Option<$crate::graphql::types::lineage::LineageLabels>, $crate::graphql::error::ApiError> {
+                $crate::graphql::types::lineage::LineageLabels::of(&self.0).await
+            }
+
+            /// Who declared the object, as the platform noted in its annotations.
+            pub(crate) async fn declaring_principal(
+                &self,
+            ) -> Result<Option<String>, $crate::graphql::error::ApiError> {
+                self.0.text($crate::graphql::types::lineage::DECLARING_PRINCIPAL).await
+            }
+
             /// `metadata.ownerReferences`, resolved by uid.
             pub(crate) async fn owners(
                 &self,
@@ -358,6 +412,37 @@ record_object! {
     field(name = "labels", ty = "Vec<KeyValue>", desc = "`metadata.labels`."),
     field(name = "annotations", ty = "Vec<KeyValue>", desc = "`metadata.annotations`."),
     field(name = "creation_timestamp", ty = "Option<DateTime>", desc = "`metadata.creationTimestamp`."),
+    field(
+        name = "generation",
+        ty = "Option<Int53>",
+        desc = "`metadata.generation`, as the record had it when its content was first seen."
+    ),
+    field(
+        name = "deletion_timestamp",
+        ty = "Option<DateTime>",
+        desc = "`metadata.deletionTimestamp`: from when the object is being deleted."
+    ),
+    field(
+        name = "observed_generation",
+        ty = "Option<Int53>",
+        desc = "The generation that the controller reconciled last, as the record had it when its content was first seen."
+    ),
+    field(name = "conditions", ty = "Vec<Condition>", desc = "`status.conditions`."),
+    field(
+        name = "lineage",
+        ty = "Option<SealedLineage>",
+        desc = "The sealed causal chain, in whichever of its shapes; null where the record carries none."
+    ),
+    field(
+        name = "lineage_labels",
+        ty = "Option<LineageLabels>",
+        desc = "What the labels of the record say of its root; null where it has none of them."
+    ),
+    field(
+        name = "declaring_principal",
+        ty = "Option<String>",
+        desc = "Who declared the object, as the platform noted in its annotations."
+    ),
     field(name = "owners", ty = "Vec<RecordRef>", desc = "`metadata.ownerReferences`, resolved by uid."),
     field(name = "live", ty = "bool", desc = "Whether the object still exists, as far as is known."),
     field(
@@ -424,6 +509,12 @@ pub enum Record {
     PackOperationResult(PackOperationResult),
     /// A receipt.
     PackReceipt(PackReceipt),
+    /// An installed pack.
+    PackInstance(PackInstance),
+    /// A drift signal.
+    DriftSignal(DriftSignal),
+    /// A lineage index.
+    LineageIndex(LineageIndex),
     /// Any other kind.
     KubernetesRecord(KubernetesRecord),
 }
@@ -437,7 +528,14 @@ impl Record {
             kind::EXECUTION => PackExecution(recorded).into(),
             kind::RESULT => PackOperationResult(recorded).into(),
             kind::RECEIPT => PackReceipt(recorded).into(),
+            kind::INSTANCE => PackInstance(recorded).into(),
+            kind::DRIFT_SIGNAL => DriftSignal(recorded).into(),
+            kind::LINEAGE_INDEX => LineageIndex(recorded).into(),
             _ => KubernetesRecord(recorded).into(),
         }
     }
+}
+
+impl Listed for Record {
+    const NAME: &'static str = "Record";
 }

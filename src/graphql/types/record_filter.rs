@@ -72,6 +72,12 @@ record_filter! {
 }
 
 record_filter! {
+    /// What narrows a list of records of any kind. All that is given must hold.
+    RecordFilter {}
+    self, list => {}
+}
+
+record_filter! {
     /// What narrows a list of results. All that is given must hold.
     OperationResultFilter {
         /// Only those that ended so. For words that the contract does not have, use `statusRaw`.

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, Object, SimpleObject, Union};
+use async_graphql::{Enum, Object, Union};
 
 use super::cluster_pack::ClusterPack;
+use super::drift_signal::DriftSignal;
+use super::lineage_index::LineageIndex;
+use super::mention::{Cluster, Mentioned, PackFamily};
 use super::operation_result::PackOperationResult;
 use super::pack_execution::PackExecution;
+use super::pack_instance::PackInstance;
 use super::pack_receipt::PackReceipt;
 use super::record::{KubernetesRecord, Record, Recorded};
 use crate::domain::kind;
+use crate::domain::mention::Named;
 use crate::domain::record::Resource;
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
@@ -97,17 +102,6 @@ impl LineageNodeKind {
     }
 }
 
-/// Something that was found and has no type of its own: a cluster or a family of packs.
-#[derive(Debug, Clone, SimpleObject)]
-pub struct NamedThing {
-    /// What it is.
-    kind: LineageNodeKind,
-    /// The source whose records name it.
-    source: String,
-    /// Its name.
-    name: String,
-}
-
 /// A Kubernetes resource that results of a source applied.
 #[derive(Clone)]
 pub struct KnownResource {
@@ -180,12 +174,20 @@ pub enum SearchNode {
     PackOperationResult(PackOperationResult),
     /// A receipt.
     PackReceipt(PackReceipt),
+    /// An installed pack.
+    PackInstance(PackInstance),
+    /// A drift signal.
+    DriftSignal(DriftSignal),
+    /// A lineage index.
+    LineageIndex(LineageIndex),
     /// A record of any other kind.
     KubernetesRecord(KubernetesRecord),
     /// A resource that results applied.
     KnownResource(KnownResource),
-    /// A cluster or a family of packs.
-    NamedThing(NamedThing),
+    /// A cluster.
+    Cluster(Cluster),
+    /// A family of packs.
+    PackFamily(PackFamily),
 }
 
 impl From<Record> for SearchNode {
@@ -195,6 +197,9 @@ impl From<Record> for SearchNode {
             Record::PackExecution(record) => record.into(),
             Record::PackOperationResult(record) => record.into(),
             Record::PackReceipt(record) => record.into(),
+            Record::PackInstance(record) => record.into(),
+            Record::DriftSignal(record) => record.into(),
+            Record::LineageIndex(record) => record.into(),
             Record::KubernetesRecord(record) => record.into(),
         }
     }
@@ -215,9 +220,12 @@ impl SearchHit {
     }
 
     /// What has only a name.
-    fn named(&self) -> SearchNode {
-        let source = self.view.scope().source_name(self.hit.source).to_owned();
-        NamedThing { kind: LineageNodeKind::of(&self.hit.kind), source, name: self.hit.name.clone() }.into()
+    async fn named(&self, named: Named) -> Result<Option<SearchNode>, ApiError> {
+        let found = Mentioned::find(&self.view, self.hit.source, named, self.hit.name.clone()).await?;
+        Ok(found.map(|mentioned| match named {
+            Named::Cluster => Cluster(mentioned).into(),
+            Named::PackFamily => PackFamily(mentioned).into(),
+        }))
     }
 }
 
@@ -231,8 +239,10 @@ impl SearchHit {
             let resource = Arc::new(resource);
             return Ok(Some(KnownResource { view: self.view.clone(), source: hit.source, id, resource }.into()));
         }
-        if THINGS.iter().any(|(stored, _)| *stored == hit.kind) {
-            return Ok(Some(self.named()));
+        match hit.kind.as_str() {
+            FOUND_CLUSTER => return self.named(Named::Cluster).await,
+            FOUND_FAMILY => return self.named(Named::PackFamily).await,
+            _ => {}
         }
         let record = self.view.load(RecordKey(hit.document)).await?;
         Ok(record.map(|record| Record::of(Recorded::new(&self.view, record)).into()))

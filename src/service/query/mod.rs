@@ -2,8 +2,10 @@
 
 mod body;
 mod chain;
+mod diff;
 mod finding;
 mod insight;
+mod mention;
 mod quarantine;
 mod record;
 mod reference;
@@ -15,6 +17,7 @@ use crate::storage::{AsOf, Store, StoreError, StoredSource};
 
 pub use body::{Body, bounded, member_text};
 pub use chain::{ChainPick, Position, SequenceName};
+pub use diff::ContentDiff;
 pub use finding::{FindingTarget, FindingsAsked};
 pub use insight::{MAX_BUCKETS, OperationsAsked, SearchAsked};
 pub use quarantine::QuarantineAsked;

@@ -29,6 +29,13 @@ pub enum Relation {
     Report,
     /// The instance that a receipt is of.
     Instance,
+    /// The lineage index of the root, as the labels name it.
+    RootIndex {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// An owner, as `ownerReferences` name it.
     Owner {
         /// Its canonical kind.
@@ -138,6 +145,7 @@ fn answer(reader: &Reader, question: &Question) -> Option<Reference> {
         Relation::Pack => pack(reader, object),
         Relation::Report => report(reader, object),
         Relation::Instance => instance(reader, object),
+        Relation::RootIndex { namespace, name } => Some(root_index(reader, object, namespace, name)),
         Relation::Owner { kind, name, uid } => Some(owner(reader, object, kind, name, uid)),
     }
 }
@@ -211,6 +219,15 @@ fn instance(reader: &Reader, object: &Object) -> Option<Reference> {
     let at = object.spec_reference_at(name_of);
     let found = reader.resolve(kind::INSTANCE, &lookup_namespaces(object), &name, at);
     (is_declared || found.is_some()).then(|| Reference::new(kind::INSTANCE, object, &name, found))
+}
+
+/// Some operators leave the prefix of the kind out of the name.
+fn root_index(reader: &Reader, object: &Object, namespace: &str, name: &str) -> Reference {
+    let namespaces = [namespace.to_owned()];
+    let full = format!("infrastructure{name}");
+    let find = |name: &str| reader.resolve(kind::LINEAGE_INDEX, &namespaces, name, object.birth());
+    let found = find(name).or_else(|| find(&full));
+    Reference { namespace: namespace.to_owned(), ..Reference::new(kind::LINEAGE_INDEX, object, name, found) }
 }
 
 fn owner(reader: &Reader, object: &Object, kind: &str, name: &str, uid: &str) -> Reference {

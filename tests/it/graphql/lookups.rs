@@ -96,10 +96,19 @@ async fn the_operators_dialect_maps_to_the_same_fields() {
 async fn a_kind_without_a_type_of_its_own_is_a_record() {
     for_each_database(async |store, tenant| {
         let api = Api::with_samples(&store, tenant).await;
-        let query = "{ record(kind: \"PackInstance\", namespace: \"seam-tenant-ccs-dev\", name: \"cert-manager-helm-ccs-dev\") {
-            __typename canonicalKind raw versions { totalCount nodes { number end } } owners { name record { canonicalKind } } } }";
+        let profile = json!({"apiVersion": "security.ontai.dev/v1", "kind": "RBACProfile",
+            "metadata": {"name": "p", "namespace": "n", "uid": "u"}});
+        feed_values(&api.writer, tenant, "default", &[profile]).await;
+        let query = "{ record(kind: \"RBACProfile.security.ontai.dev\", namespace: \"n\", name: \"p\") {
+            __typename canonicalKind raw versions { totalCount } } }";
         let record = &api.ask(query).await["record"];
         assert_eq!(record["__typename"], "KubernetesRecord");
+        assert_eq!(record["raw"]["kind"], "RBACProfile");
+        assert_eq!(record["versions"]["totalCount"], 1);
+        let query = "{ record(kind: \"PackInstance\", namespace: \"seam-tenant-ccs-dev\", name: \"cert-manager-helm-ccs-dev\") {
+            __typename raw versions { totalCount nodes { number end } } owners { name record { canonicalKind } } } }";
+        let record = &api.ask(query).await["record"];
+        assert_eq!(record["__typename"], "PackInstance");
         assert_eq!(record["raw"]["kind"], "InfrastructurePackInstance");
         assert_eq!(record["versions"]["totalCount"], 2);
         assert_eq!(record["owners"][0]["record"], json!({"canonicalKind": "PackExecution"}));

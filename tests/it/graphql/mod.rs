@@ -1,7 +1,12 @@
 //! The schema and what it answers.
 
 mod chains;
+mod clusters;
+mod diffs;
+mod everything;
+mod fields;
 mod findings;
+mod kinds;
 mod lists;
 mod lookups;
 mod mutations;
@@ -9,5 +14,4 @@ mod nodes;
 mod paging;
 mod references;
 mod schema;
-mod snapshot;
 mod views;

@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use crate::support::api::Api;
 use crate::support::db::for_each_database;
+use crate::support::feed::feed_values;
 
 const EVERYTHING: &str = "{
     clusterPacks { nodes { __typename id } } packExecutions { nodes { __typename id } }
     operationResults(first: 50) { nodes { __typename id } } packReceipts { nodes { __typename id } }
     sources { nodes { __typename id } } findings(first: 50) { nodes { __typename id } }
     quarantine { nodes { __typename id } }
+    packInstances { nodes { __typename id } } clusters { nodes { __typename id } } packFamilies { nodes { __typename id } }
+    records(kind: \"RBACProfile.security.ontai.dev\") { nodes { __typename id } }
     operationSequences { nodes { __typename id epochs { nodes { __typename id } } } }
     a: record(kind: \"DriftSignal\", namespace: \"seam-tenant-ccs-dev\", name: \"drift-cert-manager-helm-ccs-dev\") { __typename id }
     b: record(kind: \"LineageIndex\", namespace: \"seam-tenant-ccs-dev\",
@@ -35,6 +38,9 @@ fn collect(value: &Value, found: &mut BTreeSet<(String, String)>) {
 async fn every_id_leads_back_to_its_thing() {
     for_each_database(async |store, tenant| {
         let api = Api::with_samples(&store, tenant).await;
+        let other = json!({"apiVersion": "security.ontai.dev/v1", "kind": "RBACProfile",
+            "metadata": {"name": "p", "namespace": "n", "uid": "u"}});
+        feed_values(&api.writer, tenant, "default", &[other]).await;
         let mut found = BTreeSet::new();
         collect(&api.ask(EVERYTHING).await, &mut found);
         let kinds: BTreeSet<&str> = found.iter().map(|(kind, _)| kind.as_str()).collect();

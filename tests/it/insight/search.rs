@@ -183,7 +183,7 @@ async fn random_questions_to_random_fleets_are_answered_like_a_look_through_all(
 }
 
 const PARTS: &str = "totalCount pageInfo { hasNextPage endCursor } edges { cursor } nodes { kind matched node { __typename \
-    ... on Record { id name source } ... on NamedThing { kind name source } \
+    ... on Record { id name source } ... on Cluster { name source } ... on PackFamily { name source } \
     ... on KnownResource { source apiVersion kind namespace name appliedBy(first: 2) { totalCount nodes { name } } } } }";
 
 #[tokio::test]

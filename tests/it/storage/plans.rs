@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 23] = [
+const ROWS: [(&str, &str, &str); 24] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -87,6 +87,11 @@ const ROWS: [(&str, &str, &str); 23] = [
     ),
     ("resource", "id, api_version, kind, namespace, name", "i, 'v1', 'Secret', 'ns', 'n' || i"),
     ("resource_set_member", "set_id, resource_id", "i / 5, i"),
+    (
+        "mention",
+        "kind, source_id, name, from_seq",
+        "CASE i % 2 WHEN 0 THEN 'CLUSTER' ELSE 'PACK_FAMILY' END, 1 + i % 3, 'm' || i, i",
+    ),
     ("idempotency", "key, request_digest, answer, created_at", "'k' || i, CAST('d' AS {bytes}), '', i"),
 ];
 
@@ -112,6 +117,7 @@ const DIGESTS: &str = "'[{\"i\":0,\"digest\":\"00\"},{\"i\":1,\"digest\":\"01\"}
 const TIMES: &str = "'[{\"i\":0,\"kind\":\"kind1\",\"namespace\":\"ns1\",\"t\":100}]'";
 const SUBJECTS: &str = "'[{\"subject\":\"s1\"},{\"subject\":\"s2\"}]'";
 const PLACES: &str = "'[{\"object_id\":5,\"n\":1}]'";
+const MENTIONED: &str = "'[{\"i\":0,\"source_id\":1,\"kind\":\"CLUSTER\",\"name\":\"m2\"}]'";
 const ITEMS: &str = "'[5,6,7]'";
 const ANY: &str = "''";
 
@@ -194,6 +200,11 @@ const HOT: &[Hot] = &[
     ("COMMIT_FROM", &["1", "500"], true),
     ("SEQUENCES_PAGE", SEQUENCES, true),
     ("SEQUENCES_PAGE_BACK", SEQUENCES, true),
+    ("MENTIONS_FIND", &["1", "1", MENTIONED], false),
+    ("MENTIONS_LOOKUP", &["1", MENTIONED, "900"], false),
+    ("MENTIONS_PAGE", MENTIONS, true),
+    ("MENTIONS_PAGE_BACK", MENTIONS, true),
+    ("MENTIONS_COUNT", &["1", "'CLUSTER'", "900", "1", "1"], false),
     ("QUARANTINE_PAGE", QUARANTINE, true),
     ("QUARANTINE_PAGE_BACK", QUARANTINE, true),
     ("QUARANTINE_REASONS", &["1", ITEMS], false),
@@ -249,6 +260,7 @@ const OF_SOURCE: &[&str] = &["1", "900", ANY, "0", "-1", "500", "0", "1", "'[]'"
 const OF_SOURCE_COUNTED: &[&str] = &["1", "900", ANY, "0", "-1", "500", "0", "1", "'[]'", WORDS, "2", ANY, ANY];
 const WORDS: &str = "'[{\"word\":\"C1\"},{\"word\":\"error\"}]'";
 const SEQUENCES: &[&str] = &["1", "900", "2", "'ns3'", "'name'", "50", "0", ANY, ANY, ANY];
+const MENTIONS: &[&str] = &["1", "'CLUSTER'", "900", "2", "'m3'", "50", "1", "3"];
 const QUARANTINE: &[&str] = &["1", "900", "0", ANY, "0", "900", "500", "0", "50"];
 
 #[tokio::test]
