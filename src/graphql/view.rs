@@ -4,18 +4,15 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_graphql::dataloader::{DataLoader, Loader};
+use async_graphql::dataloader::Loader;
 
 use super::error::ApiError;
+use super::gather::Gather;
 use crate::service::query::{Body, Identity, Position, Question, Reference, Scope, SequenceName};
 use crate::storage::{
-    Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredRecord, StoredRevision, StoredVersion,
+    ChainRow, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredRecord, StoredVersion,
 };
-
-/// How long a loader gathers keys. Sibling fields ask within microseconds of each other.
-const GATHER: Duration = Duration::from_micros(200);
 
 /// A tenant as of one commit. Cheap to clone.
 #[derive(Clone)]
@@ -23,7 +20,7 @@ pub struct View(Arc<Inner>);
 
 struct Inner {
     scope: Scope,
-    load: DataLoader<Loads>,
+    load: Gather<Loads>,
 }
 
 /// What the loaders read from: one scope, so that their keys need not name it.
@@ -41,9 +38,6 @@ pub struct PositionKey(pub i64);
 /// The epochs of a sequence, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EpochsKey(pub i64);
-/// A version, by its object's row and its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct VersionKey(pub i64, pub i64);
 /// A page of the versions of an object, by its row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VersionsKey(pub i64, pub Page<i64>);
@@ -67,7 +61,7 @@ impl View {
     /// If the store fails.
     pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, ApiError> {
         let scope = Scope::now(store, tenant).await?;
-        let load = DataLoader::new(Loads(scope.clone()), tokio::spawn).delay(GATHER);
+        let load = Gather::new(Loads(scope.clone()));
         Ok(Self(Arc::new(Inner { scope, load })))
     }
 
@@ -86,7 +80,7 @@ impl View {
         K: Send + Sync + Hash + Eq + Clone + 'static,
         Loads: Loader<K, Error = ApiError>,
     {
-        self.0.load.load_one(key).await
+        self.0.load.load(key).await
     }
 
     /// The raw object of a content.
@@ -186,17 +180,6 @@ impl Loader<IdentKey> for Loads {
     }
 }
 
-impl Loader<VersionKey> for Loads {
-    type Value = Arc<StoredVersion>;
-    type Error = ApiError;
-
-    async fn load(&self, keys: &[VersionKey]) -> Result<HashMap<VersionKey, Arc<StoredVersion>>, ApiError> {
-        let asked: Vec<(i64, i64)> = keys.iter().map(|key| (key.0, key.1)).collect();
-        let found = self.0.versions_by_n(&asked).await?.into_iter();
-        Ok(found.map(|version| (VersionKey(version.object, version.content.n), Arc::new(version))).collect())
-    }
-}
-
 impl Loader<VersionsKey> for Loads {
     type Value = Rows<StoredVersion>;
     type Error = ApiError;
@@ -208,10 +191,10 @@ impl Loader<VersionsKey> for Loads {
 }
 
 impl Loader<RevisionsKey> for Loads {
-    type Value = Rows<StoredRevision>;
+    type Value = Rows<ChainRow>;
     type Error = ApiError;
 
-    async fn load(&self, keys: &[RevisionsKey]) -> Result<HashMap<RevisionsKey, Rows<StoredRevision>>, ApiError> {
+    async fn load(&self, keys: &[RevisionsKey]) -> Result<HashMap<RevisionsKey, Rows<ChainRow>>, ApiError> {
         let asked: Vec<(i64, String, Page<RevisionPlace>)> =
             keys.iter().map(|key| (key.0, key.1.clone(), key.2.clone())).collect();
         Ok(keys.iter().cloned().zip(self.0.list_revisions(&asked).await?).collect())

@@ -7,6 +7,7 @@ use super::record::record_object;
 use crate::domain::facts::{Detail, PackFacts};
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{Int53, Json};
 use crate::service::query::member_text;
 
@@ -124,4 +125,6 @@ impl ClusterPack {
 
 impl Listed for ClusterPack {
     const NAME: &'static str = "ClusterPack";
+    const PLAIN: &'static [&'static [PlainField<Self>]] =
+        &[Self::RECORD_PLAIN, plain![version, base_pack_name, rbac_digest, workload_digest, signed]];
 }

@@ -9,6 +9,7 @@ use super::sequence::OperationSequence;
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Int53, Json};
 use crate::graphql::view::View;
 use crate::service::query::{ChainPick, FindingTarget, SequenceName};
@@ -114,4 +115,6 @@ impl Finding {
 
 impl Listed for Finding {
     const NAME: &'static str = "Finding";
+    const PLAIN: &'static [&'static [PlainField<Self>]] =
+        &[plain![id, code, code_raw, severity, source, subject, detail, raised_at, raised_seq]];
 }

@@ -14,6 +14,7 @@ use super::sequence::OperationSequence;
 use crate::domain::facts::{Detail, ResultFacts};
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::graphql::view::PositionKey;
 use crate::service::query::{Position, Relation, member_text};
@@ -220,6 +221,10 @@ impl PackOperationResult {
 
 impl Listed for PackOperationResult {
     const NAME: &'static str = "PackOperationResult";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[
+        Self::RECORD_PLAIN,
+        plain![revision, target_cluster_ref, capability, status, status_raw, started_at, completed_at, superseded],
+    ];
 }
 
 /// A page of `spec.deployedResources`; `None` where the record does not list them.

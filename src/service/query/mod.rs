@@ -34,7 +34,6 @@ pub enum QueryError {
 pub struct Scope {
     as_of: AsOf,
     tenant: Arc<str>,
-    sources: Arc<[StoredSource]>,
 }
 
 impl Scope {
@@ -44,8 +43,7 @@ impl Scope {
     /// If the store fails.
     pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, QueryError> {
         let as_of = store.as_of_now(&tenant).await?;
-        let sources = as_of.list_sources().await?.into();
-        Ok(Self { as_of, tenant, sources })
+        Ok(Self { as_of, tenant })
     }
 
     /// The tenant's name.
@@ -69,19 +67,19 @@ impl Scope {
     /// All sources, by name.
     #[must_use]
     pub fn sources(&self) -> &[StoredSource] {
-        &self.sources
+        self.as_of.sources()
     }
 
     /// A source by name.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&StoredSource> {
-        self.sources.iter().find(|source| source.name == name)
+        self.sources().iter().find(|source| source.name == name)
     }
 
     /// The name of a source.
     #[must_use]
     pub fn source_name(&self, id: i64) -> &str {
-        self.sources.iter().find(|source| source.id == id).map_or("", |source| &source.name)
+        self.sources().iter().find(|source| source.id == id).map_or("", |source| &source.name)
     }
 
     /// The source that a look-up means: the one named, else the only one. `None` if there is none.
@@ -90,7 +88,7 @@ impl Scope {
     /// [`QueryError::AmbiguousSource`] if none is named and there are several: a guess could show
     /// another cluster's record.
     pub fn pick_source(&self, name: Option<&str>) -> Result<Option<&StoredSource>, QueryError> {
-        match (name, self.sources.as_ref()) {
+        match (name, self.sources()) {
             (Some(name), _) => Ok(self.source(name)),
             (None, []) => Ok(None),
             (None, [only]) => Ok(Some(only)),

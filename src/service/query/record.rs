@@ -118,14 +118,6 @@ impl Scope {
         Ok(self.as_of.list_versions_of(asked).await?)
     }
 
-    /// Versions by object and number.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn versions_by_n(&self, asked: &[(i64, i64)]) -> Result<Vec<StoredVersion>, QueryError> {
-        Ok(self.as_of.versions_by_n(asked).await?)
-    }
-
     /// Raw objects, by row.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ mod mutations;
 mod nodes;
 mod paging;
 mod references;
+mod rows;
 mod schema;
 mod snapshot;
+mod statements;
 mod views;

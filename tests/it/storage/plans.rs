@@ -82,10 +82,10 @@ const LOOKUPS: &str =
 const UIDS: &str = "'[{\"uid\":\"u1\"},{\"uid\":\"u2\"}]'";
 const PACKS: &str = "'[{\"source_id\":1,\"name\":\"p\"}]'";
 const EXECUTIONS: &str = "'[{\"source_id\":1,\"namespace\":\"ns1\",\"name\":\"name4\"}]'";
+const NAMES: &str = "'[{\"i\":0,\"source_id\":1,\"namespace\":\"ns4\",\"name\":\"name4\"}]'";
 const DIGESTS: &str = "'[{\"i\":0,\"digest\":\"00\"},{\"i\":1,\"digest\":\"01\"}]'";
 const TIMES: &str = "'[{\"i\":0,\"kind\":\"kind1\",\"namespace\":\"ns1\",\"t\":100}]'";
 const SUBJECTS: &str = "'[{\"subject\":\"s1\"},{\"subject\":\"s2\"}]'";
-const PLACES: &str = "'[{\"object_id\":5,\"n\":1}]'";
 const ITEMS: &str = "'[5,6,7]'";
 const ANY: &str = "''";
 
@@ -124,8 +124,8 @@ const HOT: &[Hot] = &[
     ("PACKS_OF_BASE", &["1", "900", "'base'"], false),
     ("VERSIONS_PAGE", &["1", "5", "900", "0", "50"], true),
     ("VERSIONS_PAGE_BACK", &["1", "5", "900", "9", "50"], true),
-    ("VERSIONS_BY_N", &["1", PLACES, "900"], false),
     ("EPOCHS_OF", &["1", ITEMS, "900"], false),
+    ("EPOCHS_BY_NAME", &["1", NAMES, "900"], false),
     ("REVISIONS_PAGE", CHAIN, true),
     ("REVISIONS_PAGE_BACK", CHAIN, true),
     ("REVISIONS_OF_OBJECTS", &["1", ITEMS, "900"], false),
