@@ -265,6 +265,10 @@ pub struct Limits {
     pub query_directives: usize,
     /// Fields times page sizes, an estimate of the rows touched.
     pub query_cost: u64,
+    /// Documents kept parsed, since clients send the same few again and again; 0 keeps none.
+    pub cached_documents: usize,
+    /// Bytes that they take together.
+    pub cached_document_bytes: usize,
     /// Bytes of an answer, held in memory until it is sent.
     pub response_bytes: usize,
     /// Seconds an operation may take.
@@ -311,6 +315,8 @@ impl Default for Limits {
             query_root_fields: 10,
             query_directives: 20,
             query_cost: 10_000,
+            cached_documents: 1_000,
+            cached_document_bytes: 16 << 20,
             response_bytes: 8 << 20,
             request_timeout_secs: 10,
             db_acquire_timeout_ms: 2_000,

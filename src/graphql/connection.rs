@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{Object, OutputType, SimpleObject, TypeName};
+use async_graphql::{ContainerType, Object, SimpleObject, TypeName};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::BoxFuture;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use super::rows::{Edges, Nodes, PlainField};
 use super::scalar::Int53;
 use super::view::View;
 use crate::storage::{Page, Rows, hash63};
@@ -117,9 +118,12 @@ impl Total {
 }
 
 /// What can be the node of a connection.
-pub trait Listed: OutputType {
+pub trait Listed: ContainerType + Sized + 'static {
     /// The name before `Connection` and `Edge`.
     const NAME: &'static str;
+    /// The fields whose values are in memory, in any grouping: lists are filled with them at once (see
+    /// [`super::rows`]). None for an interface, whose rows are of several types.
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[];
 }
 
 /// Where a page stands in its list.
@@ -135,22 +139,40 @@ pub struct PageInfo {
     end_cursor: Option<String>,
 }
 
+/// The cursors of a page, by place: encoded when they are asked for.
+type Cursors = Box<dyn Fn(usize) -> Option<String> + Send + Sync>;
+
 /// An element of a page.
-pub struct Edge<N> {
-    cursor: String,
-    node: N,
+pub struct Edge<'a, N> {
+    page: &'a Connection<N>,
+    place: usize,
+    node: &'a N,
+}
+
+impl<'a, N> Edge<'a, N> {
+    /// Its cursor.
+    pub(super) fn place(&self) -> String {
+        (self.page.cursors)(self.place).unwrap_or_default()
+    }
+
+    /// The element.
+    pub(super) fn element(&self) -> &'a N {
+        self.node
+    }
 }
 
 /// A page of a list.
 pub struct Connection<N> {
-    edges: Vec<Edge<N>>,
-    info: PageInfo,
+    nodes: Vec<N>,
+    cursors: Cursors,
+    has_next_page: bool,
+    has_previous_page: bool,
     total: Total,
 }
 
 impl<N> Connection<N> {
     /// The page `rows` of `list`; `key` is a row's place in it.
-    pub fn new<R, K: Serialize>(
+    pub fn new<R, K: Serialize + Send + Sync + 'static>(
         list: &List,
         page: &Page<K>,
         rows: Rows<R>,
@@ -158,19 +180,24 @@ impl<N> Connection<N> {
         key: impl Fn(&R) -> K,
         node: impl Fn(R) -> N,
     ) -> Self {
-        let edges: Vec<Edge<N>> =
-            rows.rows.into_iter().map(|row| Edge { cursor: list.encode(&key(&row)), node: node(row) }).collect();
-        let info = PageInfo {
+        let keys: Vec<K> = rows.rows.iter().map(key).collect();
+        let list = list.clone();
+        Self {
+            nodes: rows.rows.into_iter().map(node).collect(),
+            cursors: Box::new(move |place| keys.get(place).map(|key| list.encode(key))),
             has_next_page: if page.backward { page.from.is_some() } else { rows.more },
             has_previous_page: if page.backward { rows.more } else { page.from.is_some() },
-            start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-            end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-        };
-        Self { edges, info, total }
+            total,
+        }
+    }
+
+    /// The elements with their places.
+    pub(super) fn all_edges(&self) -> Vec<Edge<'_, N>> {
+        self.nodes.iter().enumerate().map(|(place, node)| Edge { page: self, place, node }).collect()
     }
 }
 
-impl<N: Listed> TypeName for Edge<N> {
+impl<N: Listed> TypeName for Edge<'_, N> {
     fn type_name() -> Cow<'static, str> {
         format!("{}Edge", N::NAME).into()
     }
@@ -184,15 +211,15 @@ impl<N: Listed> TypeName for Connection<N> {
 
 /// An element of a page, with its place in the list.
 #[Object(name_type)]
-impl<N: Listed> Edge<N> {
+impl<N: Listed> Edge<'_, N> {
     /// The place of the element in its list, for `after` and `before`. Opaque; good for this list only.
-    async fn cursor(&self) -> &str {
-        &self.cursor
+    async fn cursor(&self) -> String {
+        self.place()
     }
 
     /// The element.
     async fn node(&self) -> &N {
-        &self.node
+        self.node
     }
 }
 
@@ -200,18 +227,23 @@ impl<N: Listed> Edge<N> {
 #[Object(name_type)]
 impl<N: Listed> Connection<N> {
     /// The elements with their places.
-    async fn edges(&self) -> &[Edge<N>] {
-        &self.edges
+    async fn edges(&self) -> Edges<'_, N> {
+        Edges(self)
     }
 
     /// The elements.
-    async fn nodes(&self) -> Vec<&N> {
-        self.edges.iter().map(|edge| &edge.node).collect()
+    async fn nodes(&self) -> Nodes<'_, N> {
+        Nodes(&self.nodes)
     }
 
     /// Where the page stands in its list.
-    async fn page_info(&self) -> &PageInfo {
-        &self.info
+    async fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_next_page: self.has_next_page,
+            has_previous_page: self.has_previous_page,
+            start_cursor: (self.cursors)(0),
+            end_cursor: self.nodes.len().checked_sub(1).and_then(|last| (self.cursors)(last)),
+        }
     }
 
     /// How many elements the whole list has. Counted only when it is selected; null where it is not known.

@@ -4,20 +4,17 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_graphql::dataloader::{DataLoader, Loader};
+use async_graphql::dataloader::Loader;
 
 use super::error::ApiError;
+use super::gather::Gather;
 use crate::domain::mention::Named;
 use crate::service::query::{Body, Identity, Position, Question, Reference, Scope, SequenceName};
 use crate::storage::{
-    FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredMention, StoredRecord,
-    StoredRevision, StoredVersion,
+    ChainRow, FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredMention, StoredRecord,
+    StoredVersion,
 };
-
-/// How long a loader gathers keys. Sibling fields ask within microseconds of each other.
-const GATHER: Duration = Duration::from_micros(200);
 
 /// A tenant as of one commit. Cheap to clone.
 #[derive(Clone)]
@@ -25,7 +22,7 @@ pub struct View(Arc<Inner>);
 
 struct Inner {
     scope: Scope,
-    load: DataLoader<Loads>,
+    load: Gather<Loads>,
 }
 
 /// What the loaders read from: one scope, so that their keys need not name it.
@@ -83,7 +80,7 @@ impl View {
     }
 
     fn of(scope: Scope) -> Self {
-        let load = DataLoader::new(Loads(scope.clone()), tokio::spawn).delay(GATHER);
+        let load = Gather::new(Loads(scope.clone()));
         Self(Arc::new(Inner { scope, load }))
     }
 
@@ -102,7 +99,7 @@ impl View {
         K: Send + Sync + Hash + Eq + Clone + 'static,
         Loads: Loader<K, Error = ApiError>,
     {
-        self.0.load.load_one(key).await
+        self.0.load.load(key).await
     }
 
     /// The raw object of a content.
@@ -224,10 +221,10 @@ impl Loader<VersionsKey> for Loads {
 }
 
 impl Loader<RevisionsKey> for Loads {
-    type Value = Rows<StoredRevision>;
+    type Value = Rows<ChainRow>;
     type Error = ApiError;
 
-    async fn load(&self, keys: &[RevisionsKey]) -> Result<HashMap<RevisionsKey, Rows<StoredRevision>>, ApiError> {
+    async fn load(&self, keys: &[RevisionsKey]) -> Result<HashMap<RevisionsKey, Rows<ChainRow>>, ApiError> {
         let asked: Vec<(i64, String, Page<RevisionPlace>)> =
             keys.iter().map(|key| (key.0, key.1.clone(), key.2.clone())).collect();
         Ok(keys.iter().cloned().zip(self.0.list_revisions(&asked).await?).collect())

@@ -117,6 +117,8 @@ fn graphql_limits(limits: &Limits) -> GraphqlLimits {
         in_flight: limits.in_flight_total,
         in_flight_each: limits.in_flight_per_principal,
         operations_per_minute: limits.rate_per_minute,
+        cached_documents: limits.cached_documents,
+        cached_document_bytes: limits.cached_document_bytes,
         guard: GuardLimits {
             query_bytes: limits.query_bytes,
             tokens: limits.query_tokens,

@@ -480,7 +480,7 @@ impl Derivation<'_> {
             epoch_uid: epoch.to_owned(),
             revision: row.revision,
             first_at: row.first_at,
-            key_hash: hash63(&[self.tx.source_name().as_bytes(), row.ident.as_bytes()]),
+            key_hash: hash63(&[self.tx.source_name().as_bytes(), row.key.as_bytes()]),
             object_id: row.object,
             version_n: position(row.version),
             live: i64::from(row.live),

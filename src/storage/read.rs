@@ -33,6 +33,7 @@ pub struct AsOf {
     pub(super) tenant: i64,
     pub(super) seq: i64,
     committed_at: i64,
+    sources: Arc<[StoredSource]>,
 }
 
 /// A source.
@@ -200,6 +201,16 @@ pub struct StoredRevision {
     pub superseded: i64,
 }
 
+/// One row of a chain with its result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainRow {
+    /// Its place.
+    pub place: RevisionPlace,
+    /// The result, with the content of the row's revision: one that was patched in place has a row for
+    /// each revision that it carried.
+    pub record: Arc<StoredRecord>,
+}
+
 /// An item in quarantine, without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct StoredQuarantine {
@@ -278,9 +289,20 @@ pub type EntryPlace = (i64, i64);
 
 #[derive(FromRow)]
 struct HeadRow {
-    id: i64,
+    tenant_id: i64,
     seq: i64,
     committed_at: i64,
+    id: Option<i64>,
+    name: Option<String>,
+    incarnation: Option<String>,
+    created_at: Option<i64>,
+}
+
+impl HeadRow {
+    fn source(self) -> Option<StoredSource> {
+        let (id, name) = (self.id?, self.name?);
+        Some(StoredSource { id, name, incarnation: self.incarnation?, created_at: self.created_at? })
+    }
 }
 
 #[derive(FromRow)]
@@ -325,6 +347,16 @@ struct RecordRow {
     residence: String,
     #[sqlx(flatten)]
     content: ContentRow,
+}
+
+#[derive(FromRow)]
+struct RevisionRow {
+    revision: i64,
+    place_at: i64,
+    place_hash: i64,
+    version_n: i64,
+    #[sqlx(flatten)]
+    record: RecordRow,
 }
 
 #[derive(FromRow)]
@@ -390,16 +422,32 @@ struct EpochRow {
     detail: String,
 }
 
+/// A namespace and name within a source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct SourcePlace {
+    /// The source's row.
+    pub source_id: i64,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
 impl Store {
     /// A tenant as of its latest commit. An unknown tenant is an empty one.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn as_of_now(&self, tenant: &str) -> Result<AsOf, StoreError> {
-        let head = self.pool.row(&sql::HEAD_OF_TENANT, &[tenant.into()]).await?;
+        let rows = self.pool.rows(&sql::HEAD_OF_TENANT, &[tenant.into()]).await?;
         // No row has the tenant 0.
-        let HeadRow { id, seq, committed_at } = head.unwrap_or(HeadRow { id: 0, seq: 0, committed_at: 0 });
-        Ok(AsOf { pool: self.pool.clone(), tenant: id, seq, committed_at })
+        Ok(self.as_of_head(rows).unwrap_or_else(|| AsOf {
+            pool: self.pool.clone(),
+            tenant: 0,
+            seq: 0,
+            committed_at: 0,
+            sources: Arc::default(),
+        }))
     }
 
     /// A tenant as of one of its commits; `None` if there is no such commit.
@@ -407,13 +455,13 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn as_of(&self, tenant: &str, seq: i64) -> Result<Option<AsOf>, StoreError> {
-        let commit: Option<HeadRow> = self.pool.row(&sql::COMMIT_OF_TENANT, &[tenant.into(), seq.into()]).await?;
-        Ok(commit.map(|HeadRow { id, seq, committed_at }| AsOf {
-            pool: self.pool.clone(),
-            tenant: id,
-            seq,
-            committed_at,
-        }))
+        Ok(self.as_of_head(self.pool.rows(&sql::COMMIT_OF_TENANT, &[tenant.into(), seq.into()]).await?))
+    }
+
+    fn as_of_head(&self, rows: Vec<HeadRow>) -> Option<AsOf> {
+        let (tenant, seq, committed_at) = rows.first().map(|head| (head.tenant_id, head.seq, head.committed_at))?;
+        let sources = rows.into_iter().filter_map(HeadRow::source).collect();
+        Some(AsOf { pool: self.pool.clone(), tenant, seq, committed_at, sources })
     }
 }
 
@@ -449,11 +497,9 @@ impl AsOf {
     }
 
     /// All sources, by name.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_sources(&self) -> Result<Vec<StoredSource>, StoreError> {
-        self.pool.rows(&sql::SOURCES, &[self.tenant.into(), self.seq.into()]).await
+    #[must_use]
+    pub fn sources(&self) -> &[StoredSource] {
+        &self.sources
     }
 
     /// The nodes of keys within sources, by their place in `keys`; keys that have none are left out.
@@ -710,6 +756,27 @@ impl AsOf {
         rows.into_iter().map(epoch).collect()
     }
 
+    /// The epochs of sequences by source, namespace and name, by rank, in the order of the names.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn epochs_by_name(&self, names: &[SourcePlace]) -> Result<Vec<Vec<StoredEpoch>>, StoreError> {
+        #[derive(Serialize)]
+        struct Asked<'a> {
+            i: usize,
+            #[serde(flatten)]
+            name: &'a SourcePlace,
+        }
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked: Vec<Asked> = names.iter().enumerate().map(|(i, name)| Asked { i, name }).collect();
+        let args = [self.tenant.into(), json(&asked), self.seq.into()];
+        let mut rows: HashMap<i64, Vec<EpochRow>> = self.grouped(&sql::EPOCHS_BY_NAME, &args).await?;
+        let mut of = |i: i64| rows.remove(&i).unwrap_or_default().into_iter().map(epoch).collect();
+        (0..).take(names.len()).map(&mut of).collect()
+    }
+
     /// The rows of an epoch in the order of the chain.
     ///
     /// # Errors
@@ -719,7 +786,7 @@ impl AsOf {
         sequence: i64,
         epoch_uid: &str,
         page: &Page<RevisionPlace>,
-    ) -> Result<Rows<StoredRevision>, StoreError> {
+    ) -> Result<Rows<ChainRow>, StoreError> {
         let end = if page.backward { i64::MAX } else { i64::MIN };
         let (revision, first_at, key_hash) = page.from.unwrap_or((end, end, end));
         let args = [
@@ -733,7 +800,8 @@ impl AsOf {
             page.fetch().into(),
         ];
         let statement = if page.backward { &sql::REVISIONS_PAGE_BACK } else { &sql::REVISIONS_PAGE };
-        Ok(page.rows(self.pool.rows(statement, &args).await?))
+        let rows: Vec<RevisionRow> = self.pool.rows(statement, &args).await?;
+        Ok(page.rows(rows.into_iter().map(chain_row).collect::<Result<_, _>>()?))
     }
 
     /// Pages of the rows of epochs (sequence and identity), in their order: all pages of one form in one
@@ -744,7 +812,7 @@ impl AsOf {
     pub async fn list_revisions_of(
         &self,
         asked: &[(i64, String, Page<RevisionPlace>)],
-    ) -> Result<Vec<Rows<StoredRevision>>, StoreError> {
+    ) -> Result<Vec<Rows<ChainRow>>, StoreError> {
         #[derive(Serialize)]
         struct Asked<'a> {
             i: usize,
@@ -757,7 +825,7 @@ impl AsOf {
         if let [(sequence, epoch_uid, page)] = asked {
             return Ok(vec![self.list_revisions(*sequence, epoch_uid, page).await?]);
         }
-        let mut found: Vec<Rows<StoredRevision>> = asked.iter().map(|_| Rows::none()).collect();
+        let mut found: Vec<Rows<ChainRow>> = asked.iter().map(|_| Rows::none()).collect();
         for (form, members) in Page::alike(asked.iter().map(|(_, _, page)| page)) {
             let end = if form.backward { i64::MAX } else { i64::MIN };
             let key = |i: usize| {
@@ -768,10 +836,10 @@ impl AsOf {
             let keys: Vec<Asked> = members.iter().map(|i| key(*i)).collect();
             let statement = if form.backward { &sql::REVISIONS_PAGES_BACK } else { &sql::REVISIONS_PAGES };
             let args = [self.tenant.into(), json(&keys), self.seq.into(), form.fetch().into()];
-            let mut rows: HashMap<i64, Vec<StoredRevision>> = self.grouped(statement, &args).await?;
+            let mut rows: HashMap<i64, Vec<RevisionRow>> = self.grouped(statement, &args).await?;
             for i in members {
                 let rows = i64::try_from(i).ok().and_then(|i| rows.remove(&i)).unwrap_or_default();
-                found[i] = form.rows(rows);
+                found[i] = form.rows(rows.into_iter().map(chain_row).collect::<Result<_, _>>()?);
             }
         }
         Ok(found)
@@ -914,6 +982,12 @@ fn record(row: RecordRow) -> Result<StoredRecord, StoreError> {
         heartbeat: row.heartbeat,
         content: content(row.versions - 1, row.content)?,
     })
+}
+
+fn chain_row(row: RevisionRow) -> Result<ChainRow, StoreError> {
+    let mut record = record(row.record)?;
+    record.content.n = row.version_n;
+    Ok(ChainRow { place: (row.revision, row.place_at, row.place_hash), record: Arc::new(record) })
 }
 
 fn version(row: VersionRow) -> Result<StoredVersion, StoreError> {

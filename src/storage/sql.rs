@@ -37,18 +37,88 @@ macro_rules! catalogue {
     };
 }
 
-/// The columns of an object's state with its content, for every read of records.
-macro_rules! record_columns {
+/// A commit of a tenant and its sources, a row each.
+macro_rules! head_columns {
+    () => {
+        "t.id AS tenant_id, h.seq, h.committed_at, s.id, s.name, s.incarnation, s.created_at "
+    };
+}
+
+macro_rules! head_sources {
+    () => {
+        "LEFT JOIN source s ON s.tenant_id = t.id AND s.from_seq <= h.seq "
+    };
+}
+
+/// The observation that began a version. What came without uid may be of another object of the node
+/// than the one whose life it ended.
+macro_rules! observed {
+    ($of:literal, $node:literal) => {
+        concat!(
+            "JOIN observation ob ON ob.tenant_id = ",
+            $of,
+            ".tenant_id AND ob.id = ",
+            $of,
+            ".observation_id \
+             AND ob.object_id IN (SELECT g.id FROM object g WHERE g.tenant_id = ",
+            $of,
+            ".tenant_id \
+             AND g.node_id = ",
+            $node,
+            ".node_id) "
+        )
+    };
+}
+
+/// The columns of an object's state with a content.
+macro_rules! record_fields {
     () => {
         "s.object_id, s.source_id, s.node_id, s.key_hash, s.kind, s.namespace, s.name, s.cluster, s.pack, s.status, \
          s.born_at, s.first_at, s.changed_at, s.closed_at, s.end_kind, s.live, s.versions, o.uid, o.last_seen_at, o.heartbeat, \
          n.cluster AS residence, c.digest, c.spec_digest, c.facts, c.warnings, ob.body_id, ob.asserter, \
-         ob.resource_version \
-         FROM state s \
-         JOIN object o ON o.tenant_id = s.tenant_id AND o.id = s.object_id \
-         JOIN node n ON n.tenant_id = s.tenant_id AND n.id = s.node_id \
-         JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id \
-         JOIN observation ob ON ob.tenant_id = s.tenant_id AND ob.object_id = s.object_id AND ob.id = s.observation_id "
+         ob.resource_version "
+    };
+}
+
+/// The columns of an object's state with its latest content, for every read of records but chains.
+macro_rules! record_columns {
+    () => {
+        concat!(
+            record_fields!(),
+            "FROM state s \
+             JOIN object o ON o.tenant_id = s.tenant_id AND o.id = s.object_id \
+             JOIN node n ON n.tenant_id = s.tenant_id AND n.id = s.node_id \
+             JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id ",
+            observed!("s", "s")
+        )
+    };
+}
+
+/// The columns of a row of a chain: the result's state with the content of its version.
+macro_rules! chain_fields {
+    () => {
+        concat!("r.revision, r.first_at AS place_at, r.key_hash AS place_hash, r.version_n, ", record_fields!())
+    };
+}
+
+/// From the rows `r` of chains to what their fields need, as of a commit.
+macro_rules! chain_joins {
+    ($seq:literal) => {
+        concat!(
+            "JOIN state s ON s.tenant_id = r.tenant_id AND s.object_id = r.object_id AND s.from_seq <= ",
+            $seq,
+            " AND s.to_seq > ",
+            $seq,
+            " JOIN object o ON o.tenant_id = r.tenant_id AND o.id = r.object_id \
+             JOIN node n ON n.tenant_id = s.tenant_id AND n.id = s.node_id \
+             JOIN version v ON v.tenant_id = r.tenant_id AND v.object_id = r.object_id AND v.n = r.version_n \
+             AND v.from_seq <= ",
+            $seq,
+            " AND v.to_seq > ",
+            $seq,
+            " JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id ",
+            observed!("v", "s")
+        )
     };
 }
 
@@ -189,8 +259,11 @@ macro_rules! version_columns {
 
 macro_rules! version_joins {
     () => {
-        "JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
-         JOIN observation ob ON ob.tenant_id = v.tenant_id AND ob.object_id = v.object_id AND ob.id = v.observation_id "
+        concat!(
+            "JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
+             JOIN object vo ON vo.tenant_id = v.tenant_id AND vo.id = v.object_id ",
+            observed!("v", "vo")
+        )
     };
 }
 
@@ -741,12 +814,13 @@ catalogue! {
     /// Forgets old answers.
     IDEMPOTENCY_PRUNE = "DELETE FROM idempotency WHERE tenant_id = $1 AND created_at < $2";
 
-    /// A tenant and where its ledger stands.
-    HEAD_OF_TENANT = "SELECT t.id, h.seq, h.committed_at FROM tenant t JOIN ledger_head h ON h.tenant_id = t.id \
-        WHERE t.name = $1";
-    /// A tenant and one of its commits.
-    COMMIT_OF_TENANT = "SELECT t.id, k.seq, k.committed_at FROM tenant t JOIN ledger_commit k ON k.tenant_id = t.id \
-        WHERE t.name = $1 AND k.seq = $2";
+    /// A tenant, where its ledger stands, and its sources, a row each; one row without, where it has none.
+    HEAD_OF_TENANT = concat!("SELECT ", head_columns!(),
+        "FROM tenant t JOIN ledger_head h ON h.tenant_id = t.id ", head_sources!(), "WHERE t.name = $1 ORDER BY s.name");
+    /// The same as of one of its commits.
+    COMMIT_OF_TENANT = concat!("SELECT ", head_columns!(),
+        "FROM tenant t JOIN ledger_commit h ON h.tenant_id = t.id AND h.seq = $2 ", head_sources!(),
+        "WHERE t.name = $1 ORDER BY s.name");
     /// All sources.
     SOURCES = "SELECT id, name, incarnation, created_at FROM source WHERE tenant_id = $1 AND from_seq <= $2 ORDER BY name";
     /// Finds nodes by their sources and keys.
@@ -851,32 +925,38 @@ catalogue! {
         JOIN node n ON n.tenant_id = e.tenant_id AND n.id = e.sequence_id \
         WHERE e.tenant_id = $1 AND e.sequence_id IN {ints $2} AND e.from_seq <= $3 AND e.to_seq > $3 \
         ORDER BY e.sequence_id, e.position";
+    /// The same of sequences by their sources and names.
+    EPOCHS_BY_NAME = "SELECT x.i, e.sequence_id, e.uid, e.position, e.status, e.born_at, e.revisions, e.head_id, \
+        e.head_revision, e.active_id, e.active_revision, e.detail, e.source_id, n.namespace, n.name \
+        FROM {rows $2: i int, source_id int, namespace text, name text} x \
+        JOIN node n ON n.tenant_id = $1 AND n.source_id = x.source_id AND n.kind = '~sequence' \
+        AND n.namespace = x.namespace AND n.name = x.name AND n.cluster = '' \
+        JOIN epoch e ON e.tenant_id = n.tenant_id AND e.sequence_id = n.id AND e.from_seq <= $3 AND e.to_seq > $3 \
+        ORDER BY x.i, e.position";
     /// The revisions of an epoch as of a commit in the order of the chain, a page at a time.
-    REVISIONS_PAGE = "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded \
-        FROM revision WHERE tenant_id = $1 AND sequence_id = $2 AND epoch_uid = $3 \
-        AND (revision, first_at, key_hash) > ($5, $6, $7) AND from_seq <= $4 AND to_seq > $4 \
-        ORDER BY revision, first_at, key_hash LIMIT $8";
+    REVISIONS_PAGE = concat!("SELECT ", chain_fields!(), "FROM revision r ", chain_joins!("$4"),
+        "WHERE r.tenant_id = $1 AND r.sequence_id = $2 AND r.epoch_uid = $3 \
+        AND (r.revision, r.first_at, r.key_hash) > ($5, $6, $7) AND r.from_seq <= $4 AND r.to_seq > $4 \
+        ORDER BY r.revision, r.first_at, r.key_hash LIMIT $8");
     /// The same against the order of the chain.
-    REVISIONS_PAGE_BACK = "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded \
-        FROM revision WHERE tenant_id = $1 AND sequence_id = $2 AND epoch_uid = $3 \
-        AND (revision, first_at, key_hash) < ($5, $6, $7) AND from_seq <= $4 AND to_seq > $4 \
-        ORDER BY revision DESC, first_at DESC, key_hash DESC LIMIT $8";
+    REVISIONS_PAGE_BACK = concat!("SELECT ", chain_fields!(), "FROM revision r ", chain_joins!("$4"),
+        "WHERE r.tenant_id = $1 AND r.sequence_id = $2 AND r.epoch_uid = $3 \
+        AND (r.revision, r.first_at, r.key_hash) < ($5, $6, $7) AND r.from_seq <= $4 AND r.to_seq > $4 \
+        ORDER BY r.revision DESC, r.first_at DESC, r.key_hash DESC LIMIT $8");
     /// The same pages of several epochs at once, each after its own row.
-    REVISIONS_PAGES = "SELECT v.i, v.sequence_id, v.epoch_uid, v.revision, v.first_at, v.key_hash, v.object_id, \
-        v.version_n, v.live, v.superseded FROM (SELECT r.i, v.*, \
+    REVISIONS_PAGES = concat!("SELECT r.i, ", chain_fields!(), "FROM (SELECT r.i, v.*, \
         ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.revision, v.first_at, v.key_hash) AS place \
         FROM {rows $2: i int, sequence_id int, epoch_uid text, revision int, first_at int, key_hash int} r \
         JOIN revision v ON v.tenant_id = $1 AND v.sequence_id = r.sequence_id AND v.epoch_uid = r.epoch_uid \
         AND (v.revision, v.first_at, v.key_hash) > (r.revision, r.first_at, r.key_hash) \
-        AND v.from_seq <= $3 AND v.to_seq > $3) v WHERE v.place <= $4 ORDER BY v.i, v.place";
+        AND v.from_seq <= $3 AND v.to_seq > $3) r ", chain_joins!("$3"), "WHERE r.place <= $4 ORDER BY r.i, r.place");
     /// The same against the order of the chains.
-    REVISIONS_PAGES_BACK = "SELECT v.i, v.sequence_id, v.epoch_uid, v.revision, v.first_at, v.key_hash, v.object_id, \
-        v.version_n, v.live, v.superseded FROM (SELECT r.i, v.*, \
+    REVISIONS_PAGES_BACK = concat!("SELECT r.i, ", chain_fields!(), "FROM (SELECT r.i, v.*, \
         ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.revision DESC, v.first_at DESC, v.key_hash DESC) AS place \
         FROM {rows $2: i int, sequence_id int, epoch_uid text, revision int, first_at int, key_hash int} r \
         JOIN revision v ON v.tenant_id = $1 AND v.sequence_id = r.sequence_id AND v.epoch_uid = r.epoch_uid \
         AND (v.revision, v.first_at, v.key_hash) < (r.revision, r.first_at, r.key_hash) \
-        AND v.from_seq <= $3 AND v.to_seq > $3) v WHERE v.place <= $4 ORDER BY v.i, v.place";
+        AND v.from_seq <= $3 AND v.to_seq > $3) r ", chain_joins!("$3"), "WHERE r.place <= $4 ORDER BY r.i, r.place");
     /// Where objects stand in their sequences as of a commit.
     REVISIONS_OF_OBJECTS = "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded \
         FROM revision WHERE tenant_id = $1 AND object_id IN {ints $2} AND from_seq <= $3 AND to_seq > $3 \

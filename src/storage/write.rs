@@ -1159,11 +1159,15 @@ impl WriteTx {
         let mut ids: HashMap<Digest, i64> =
             self.find_digests(&sql::BODIES_FIND, &digests).await?.into_iter().map(|(i, id)| (digests[i], id)).collect();
         let mut rows = Vec::new();
+        // One for the batch: making a compressor costs more than compressing a body.
+        let mut compressor =
+            zstd::bulk::Compressor::new(3).map_err(|e| StoreError::Corrupt(format!("compression: {e}")))?;
         for (digest, observation) in digests.iter().zip(new) {
             if !ids.contains_key(digest) {
                 let id = self.id().await?;
                 ids.insert(*digest, id);
-                let bytes = zstd::bulk::compress(&observation.body, 3)
+                let bytes = compressor
+                    .compress(&observation.body)
                     .map_err(|e| StoreError::Corrupt(format!("compression: {e}")))?;
                 rows.push(Row { id, digest: digest.hex(), bytes: hex::encode(bytes) });
             }

@@ -172,6 +172,7 @@ impl<'a, 'r> Tail<'a, 'r> {
         let is_same = belongs(after, self.key)
             && before.ident() == after.ident()
             && before.birth() == after.birth()
+            && before.sequence_name() == after.sequence_name()
             && before.history.owner() == after.history.owner()
             && before.cluster() == after.cluster()
             && is_conflicted(before) == is_conflicted(after);

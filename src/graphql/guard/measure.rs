@@ -1,5 +1,6 @@
 //! Measures a parsed document as if its fragments were expanded, each fragment once.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use async_graphql::parser::types::{
@@ -42,6 +43,8 @@ pub struct Meter<'a> {
     fragments: HashMap<&'a str, Fragment>,
     /// Selections looked at; grows with the text, not with its expansion.
     pub visited: u64,
+    /// Whether a variable was looked at.
+    asked: Cell<bool>,
 }
 
 impl<'a> Meter<'a> {
@@ -52,7 +55,12 @@ impl<'a> Meter<'a> {
         variables: &'a Variables,
         operation: Option<&'a OperationDefinition>,
     ) -> Self {
-        Self { document, limits, variables, operation, fragments: HashMap::new(), visited: 0 }
+        Self { document, limits, variables, operation, fragments: HashMap::new(), visited: 0, asked: Cell::new(false) }
+    }
+
+    /// Whether what was measured depends on variables.
+    pub fn is_asked(&self) -> bool {
+        self.asked.get()
     }
 
     /// The size of `set`, which stands `level` levels below its root.
@@ -173,6 +181,7 @@ impl<'a> Meter<'a> {
     }
 
     fn variable(&self, name: &Name) -> Option<&'a ConstValue> {
+        self.asked.set(true);
         let default = || {
             let definitions = &self.operation?.variable_definitions;
             let mut named = definitions.iter().filter(|it| it.node.name.node == *name);

@@ -129,6 +129,71 @@ pub fn check(mut request: Request, limits: &GuardLimits) -> Result<Guarded, Guar
     Ok(Guarded { request, operation, cost, visited })
 }
 
+/// What a token of a document may take once it is parsed, in bytes: a field alone with its name.
+const BYTES_A_TOKEN: usize = 320;
+
+/// A document that was found within the limits, with what was measured of it.
+#[derive(Debug)]
+pub struct Known {
+    document: ExecutableDocument,
+    /// The cost of each operation, in the order of the document; none where variables decide it.
+    costs: Vec<Option<u64>>,
+    size: usize,
+}
+
+impl Known {
+    /// About how many bytes it takes, its text included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The cost of an operation, of which every page size is written in the document.
+    fn cost(&self, chosen: &OperationDefinition) -> Option<u64> {
+        let operations = self.document.operations.iter().map(|(_, operation)| &operation.node);
+        operations.zip(&self.costs).find(|(operation, _)| std::ptr::eq(*operation, chosen)).and_then(|(_, cost)| *cost)
+    }
+}
+
+/// Notes the document of a request that [`check`] let pass; none if the request holds no document.
+pub fn known(request: &mut Request, limits: &GuardLimits) -> Option<Known> {
+    let document = request.parsed_query().ok()?.clone();
+    let none = Variables::default();
+    let cost = |operation: &OperationDefinition| {
+        let mut meter = Meter::new(&document, limits, &none, Some(operation));
+        let size = meter.set(&operation.selection_set.node, 0).ok()?;
+        (!meter.is_asked()).then_some(size.cost)
+    };
+    let costs = document.operations.iter().map(|(_, operation)| cost(&operation.node)).collect();
+    let tokens = scan::scan(&request.query).ok()?.tokens;
+    Some(Known { size: 2 * request.query.len() + tokens * BYTES_A_TOKEN, costs, document })
+}
+
+/// Checks a request whose document is known: what its variables and its choice of an operation decide.
+/// All else was decided when [`check`] let the document pass.
+///
+/// # Errors
+/// As [`check`], for the cost and for a required variable that is missing.
+pub fn check_known(mut request: Request, known: &Known, limits: &GuardLimits) -> Result<Guarded, GuardError> {
+    let chosen = chosen(&known.document.operations, request.operation_name.as_deref());
+    let (mut cost, mut visited) = (0, 0);
+    if let Some(chosen) = chosen {
+        let fixed = known.cost(chosen);
+        if fixed.is_none() {
+            let mut meter = Meter::new(&known.document, limits, &request.variables, Some(chosen));
+            cost = meter.set(&chosen.selection_set.node, 0)?.cost;
+            visited = meter.visited;
+        }
+        cost = fixed.unwrap_or(cost);
+        check_cost(cost, limits)?;
+        check_variables(chosen, &request.variables)?;
+        keep_declared(chosen, &mut request.variables);
+    }
+    let operation = chosen.map(|operation| operation.ty);
+    request.set_parsed_query(known.document.clone());
+    Ok(Guarded { request, operation, cost, visited })
+}
+
 fn check_text(text: &str, limits: &GuardLimits) -> Result<(), GuardError> {
     at_most(text.len(), limits.query_bytes, code::QUERY_TOO_LARGE, "bytes")?;
     let found = scan::scan(text).map_err(|scan::Unterminated(at)| {
@@ -185,8 +250,12 @@ fn check_operation(size: Size, chosen: bool, limits: &GuardLimits) -> Result<(),
         let code = code::QUERY_TOO_COMPLEX;
         return Err(GuardError::limit(code, "root fields", size.fields, limits.root_fields));
     }
-    if chosen && size.cost > limits.cost {
-        return Err(GuardError::cost(size.cost, limits.cost));
+    if chosen { check_cost(size.cost, limits) } else { Ok(()) }
+}
+
+fn check_cost(cost: u64, limits: &GuardLimits) -> Result<(), GuardError> {
+    if cost > limits.cost {
+        return Err(GuardError::cost(cost, limits.cost));
     }
     Ok(())
 }

@@ -16,10 +16,11 @@ use crate::domain::sequence::{Fork, Gap};
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Int53};
-use crate::graphql::view::{IdentKey, RecordKey, RevisionsKey, VersionKey, View};
+use crate::graphql::view::{IdentKey, RecordKey, RevisionsKey, View};
 use crate::service::query::{ChainPick, SequenceName};
-use crate::storage::{Page, RevisionPlace, Rows, StoredEpoch, StoredRecord, StoredRevision};
+use crate::storage::{ChainRow, Page, RevisionPlace, Rows, StoredEpoch, StoredRecord};
 
 /// The chain of results of one execution: one epoch of a sequence.
 #[derive(Clone)]
@@ -89,25 +90,6 @@ impl RevisionChain {
         let record = self.view.load(RecordKey(row)).await?;
         Ok(record.map(|record| PackOperationResult(Recorded::new(&self.view, record))))
     }
-
-    /// The results of rows, each with the content of its revision: one that was patched in place has
-    /// a row for each revision that it carried.
-    async fn results(&self, rows: Rows<StoredRevision>) -> Result<Rows<(RevisionPlace, Recorded)>, ApiError> {
-        let found = try_join_all(rows.rows.iter().map(|row| self.result_of(row))).await?;
-        let place = |row: &StoredRevision| (row.revision, row.first_at, row.key_hash);
-        let found = rows.rows.iter().zip(found).filter_map(|(row, record)| Some((place(row), record?)));
-        Ok(Rows { rows: found.collect(), more: rows.more })
-    }
-
-    async fn result_of(&self, row: &StoredRevision) -> Result<Option<Recorded>, ApiError> {
-        let Some(mut record) = self.view.load(RecordKey(row.object)).await? else { return Ok(None) };
-        if record.content.n != row.version
-            && let Some(version) = self.view.load(VersionKey(row.object, row.version)).await?
-        {
-            Arc::make_mut(&mut record).content = version.content.clone();
-        }
-        Ok(Some(Recorded::new(&self.view, record)))
-    }
 }
 
 /// The chain of results of one execution: one epoch of a sequence. It is ordered by revision, never by
@@ -173,9 +155,9 @@ impl RevisionChain {
         let listed = List::new(&self.view, "revisions", &narrowed_by);
         let page: Page<RevisionPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
         let key = RevisionsKey(sequence.id, self.epoch.uid.clone(), page.clone());
-        let rows = self.results(self.view.load(key).await?.unwrap_or_else(Rows::none)).await?;
-        let node = |(_, record): (RevisionPlace, Recorded)| PackOperationResult(record);
-        Ok(Connection::new(&listed, &page, rows, Total::Known(self.epoch.revisions), |(place, _)| *place, node))
+        let rows = self.view.load(key).await?.unwrap_or_else(Rows::none);
+        let node = |row: ChainRow| PackOperationResult(Recorded::new(&self.view, row.record));
+        Ok(Connection::new(&listed, &page, rows, Total::Known(self.epoch.revisions), |row| row.place, node))
     }
 
     /// The revisions that were never seen.
@@ -210,4 +192,5 @@ impl RevisionChain {
 
 impl Listed for RevisionChain {
     const NAME: &'static str = "RevisionChain";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[plain![id, epoch, epoch_uid, status, born_at]];
 }

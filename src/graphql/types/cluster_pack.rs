@@ -10,6 +10,7 @@ use super::security::{SignatureClaim, SignaturePlace};
 use crate::domain::facts::{Detail, PackFacts};
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Int53, Json};
 use crate::service::query::{Body, bounded, member_text};
 
@@ -243,4 +244,6 @@ impl ClusterPack {
 
 impl Listed for ClusterPack {
     const NAME: &'static str = "ClusterPack";
+    const PLAIN: &'static [&'static [PlainField<Self>]] =
+        &[Self::RECORD_PLAIN, plain![version, base_pack_name, rbac_digest, workload_digest, signed]];
 }

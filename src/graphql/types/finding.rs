@@ -15,6 +15,7 @@ use crate::domain::identity::NaturalKey;
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Int53, Json};
 use crate::graphql::view::View;
 use crate::service::query::{ChainPick, FindingTarget, SequenceName, bounded};
@@ -227,4 +228,6 @@ pub async fn about(view: &View, id: &ID) -> Result<Option<(String, FindingsAbout
 
 impl Listed for Finding {
     const NAME: &'static str = "Finding";
+    const PLAIN: &'static [&'static [PlainField<Self>]] =
+        &[plain![id, code, code_raw, severity, source, subject, detail, raised_at, raised_seq]];
 }

@@ -16,6 +16,7 @@ use super::sequence::OperationSequence;
 use crate::domain::facts::{Detail, ResultFacts};
 use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::graphql::view::PositionKey;
 use crate::service::query::{Body, Position, Relation, member_text};
@@ -236,6 +237,10 @@ impl PackOperationResult {
 
 impl Listed for PackOperationResult {
     const NAME: &'static str = "PackOperationResult";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[
+        Self::RECORD_PLAIN,
+        plain![revision, target_cluster_ref, capability, status, status_raw, started_at, completed_at, superseded],
+    ];
 }
 
 /// A page of the resources that a record lists as deployed; `None` where it does not.

@@ -6,6 +6,7 @@ use super::record::record_object;
 use super::reference::RecordRef;
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::{PlainField, plain};
 use crate::service::query::{ChainPick, Relation, SequenceName};
 
 record_object! {
@@ -58,4 +59,5 @@ record_object! {
 
 impl Listed for PackExecution {
     const NAME: &'static str = "PackExecution";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[Self::RECORD_PLAIN, plain![target_cluster_ref]];
 }

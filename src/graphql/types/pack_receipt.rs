@@ -14,6 +14,7 @@ use crate::domain::facts::{Detail, ReceiptFacts};
 use crate::domain::time::parse_rfc3339;
 use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::DateTime;
 use crate::service::query::Relation;
 
@@ -176,4 +177,16 @@ impl PackReceipt {
 
 impl Listed for PackReceipt {
     const NAME: &'static str = "PackReceipt";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[
+        Self::RECORD_PLAIN,
+        plain![
+            target_cluster_ref,
+            pack_signature,
+            signature_verified,
+            rbac_digest,
+            workload_digest,
+            drift_status,
+            drift_status_raw
+        ],
+    ];
 }

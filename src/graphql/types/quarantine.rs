@@ -5,6 +5,7 @@ use async_graphql::{ID, Object};
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Digest, Int53};
 use crate::graphql::view::{QuarantineKey, View};
 use crate::service::query::bounded;
@@ -103,4 +104,6 @@ impl QuarantinedItem {
 
 impl Listed for QuarantinedItem {
     const NAME: &'static str = "Quarantine";
+    const PLAIN: &'static [&'static [PlainField<Self>]] =
+        &[plain![id, source, code, path, message, principal, received_at, seq, strict, size, digest]];
 }

@@ -379,6 +379,14 @@ macro_rules! record_object {
 
             $($own)*
         }
+
+        impl $name {
+            /// The fields of every record that are in memory.
+            pub const RECORD_PLAIN: &'static [$crate::graphql::rows::PlainField<Self>] = $crate::graphql::rows::plain![
+                id, source, canonical_kind, namespace, name, uid, resource_version, creation_timestamp, live,
+                first_seen_at, last_seen_at, closed_at, closed_by, digest, spec_digest, asserter,
+            ];
+        }
     };
 }
 pub(crate) use record_object;

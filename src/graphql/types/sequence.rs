@@ -8,6 +8,7 @@ use super::chain::RevisionChain;
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::view::{EpochsKey, View};
 use crate::service::query::SequenceName;
 use crate::storage::{Page, StoredEpoch, StoredSequence};
@@ -93,4 +94,5 @@ impl OperationSequence {
 
 impl Listed for OperationSequence {
     const NAME: &'static str = "OperationSequence";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[plain![id, source, namespace, name]];
 }

@@ -4,6 +4,7 @@ use async_graphql::{ID, Object};
 
 use crate::graphql::connection::Listed;
 use crate::graphql::ids::GlobalId;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::DateTime;
 use crate::storage::StoredSource;
 
@@ -38,4 +39,5 @@ impl Source {
 
 impl Listed for Source {
     const NAME: &'static str = "Source";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[plain![id, name, incarnation, created_at]];
 }

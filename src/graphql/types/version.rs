@@ -7,6 +7,7 @@ use super::enums::VersionEnd;
 use super::record::warnings;
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Digest, Int53, Json};
 use crate::graphql::view::View;
 use crate::storage::StoredVersion;
@@ -73,4 +74,6 @@ impl RecordVersion {
 
 impl Listed for RecordVersion {
     const NAME: &'static str = "RecordVersion";
+    const PLAIN: &'static [&'static [PlainField<Self>]] =
+        &[plain![number, from, to, end, digest, spec_digest, resource_version, asserter]];
 }

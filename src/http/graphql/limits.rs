@@ -35,6 +35,10 @@ pub struct GraphqlLimits {
     pub errors: usize,
     /// Bytes of one error message: messages repeat names and lines of the query.
     pub message_bytes: usize,
+    /// Documents kept parsed, so that they are not parsed and measured for each request; 0 keeps none.
+    pub cached_documents: usize,
+    /// Bytes that they take together: a large document takes many times its text.
+    pub cached_document_bytes: usize,
     /// What one document may ask for.
     pub guard: GuardLimits,
 }
@@ -55,6 +59,8 @@ impl Default for GraphqlLimits {
             cost_per_operation: 100,
             errors: 20,
             message_bytes: 1024,
+            cached_documents: 1_000,
+            cached_document_bytes: 16 * 1024 * 1024,
             guard: GuardLimits::default(),
         }
     }

@@ -4,6 +4,7 @@
 //! another site can change anything. Every answer is JSON, and every error has a stable code.
 
 mod admission;
+mod documents;
 mod input;
 mod limits;
 mod media;
@@ -29,6 +30,7 @@ use axum::routing::get;
 use futures_util::FutureExt;
 
 pub use self::admission::{Full, InFlight, Now, Place, PrincipalKey, Rate};
+use self::documents::Documents;
 pub use self::input::{RawVariables, from_json};
 pub use self::limits::GraphqlLimits;
 use self::media::Media;
@@ -36,7 +38,8 @@ pub use self::refusal::Refusal;
 use self::reply::Reply;
 pub use self::reply::publish;
 use crate::graphql::code;
-use crate::graphql::guard::{self, Guarded};
+use crate::graphql::guard::{self, Guarded, Known};
+use crate::graphql::limits::GuardLimits;
 
 /// Methods of `/graphql`.
 const METHODS: &str = "GET, HEAD, POST";
@@ -55,6 +58,7 @@ pub struct GraphqlService<E> {
     limits: Arc<GraphqlLimits>,
     rate: Arc<Rate>,
     in_flight: Arc<InFlight>,
+    documents: Arc<Documents>,
     prepare: Prepare,
 }
 
@@ -66,6 +70,7 @@ impl<E: Executor> GraphqlService<E> {
             executor,
             rate: Arc::new(Rate::new(limits.operations_per_minute, Arc::new(Instant::now))),
             in_flight: InFlight::new(limits.in_flight, limits.in_flight_each),
+            documents: Arc::new(Documents::new(limits.cached_documents, limits.cached_document_bytes)),
             limits: Arc::new(limits),
             prepare: Arc::new(|_, request| request),
         }
@@ -115,18 +120,18 @@ impl<E: Executor> GraphqlService<E> {
         let _place = self.admit(parts)?;
         let request = input::from_json(&body, &self.limits)?;
         drop(body);
-        let guarded = self.guard(parts, request, media)?;
-        self.execute(parts, guarded, media).await
+        let checked = self.guard(parts, request, media)?;
+        self.execute(parts, checked, media).await
     }
 
     async fn get(&self, parts: &Parts, media: Media) -> Result<Reply, Refusal> {
         let _place = self.admit(parts)?;
         let request = input::from_uri(&parts.uri, &self.limits)?;
-        let guarded = self.guard(parts, request, media)?;
-        if guarded.operation == Some(OperationType::Mutation) {
+        let checked = self.guard(parts, request, media)?;
+        if checked.guarded.operation == Some(OperationType::Mutation) {
             return Err(Refusal::method("POST", "Send mutations by POST."));
         }
-        self.execute(parts, guarded, media).await
+        self.execute(parts, checked, media).await
     }
 
     /// Takes a place in flight and one token, the least any request costs.
@@ -153,20 +158,29 @@ impl<E: Executor> GraphqlService<E> {
     }
 
     /// Checks the document and charges the rest of its cost.
-    fn guard(&self, parts: &Parts, request: Request, media: Media) -> Result<Guarded, Refusal> {
-        let guarded = guard::check(request, &self.limits.guard)
-            .map_err(|error| Refusal::guarded(error, reply::invalid_status(media)))?;
+    fn guard(&self, parts: &Parts, request: Request, media: Media) -> Result<Checked, Refusal> {
+        let known = self.documents.get(&request.query);
+        let limits = &self.limits.guard;
+        let guarded = match &known {
+            Some(known) => guard::check_known(request, known, limits),
+            None => guard::check(request, limits),
+        };
+        let guarded = guarded.map_err(|error| Refusal::guarded(error, reply::invalid_status(media)))?;
         if guarded.operation == Some(OperationType::Subscription) {
             let message = "Subscriptions are served at /graphql/ws.";
             return Err(Refusal::malformed(message));
         }
         self.charge_rest(&principal(parts), guarded.cost)?;
-        Ok(guarded)
+        Ok(Checked { guarded, is_known: known.is_some() })
     }
 
-    async fn execute(&self, parts: &Parts, guarded: Guarded, media: Media) -> Result<Reply, Refusal> {
+    async fn execute(&self, parts: &Parts, mut checked: Checked, media: Media) -> Result<Reply, Refusal> {
         let trace = trace_id(parts);
-        let executed = self.run((self.prepare)(parts, guarded.request), &trace).await?;
+        let new = checked.new_document(&self.limits.guard);
+        let executed = self.run((self.prepare)(parts, checked.guarded.request), &trace).await?;
+        if let Some((text, document)) = new.filter(|_| !reply::is_request_error(&executed)) {
+            self.documents.keep(&text, document);
+        }
         reply::executed(executed, media, &self.limits, &trace)
     }
 
@@ -185,6 +199,24 @@ impl<E: Executor> GraphqlService<E> {
                 Err(Refusal::new(status, code::TIMEOUT, message))
             }
         }
+    }
+}
+
+/// A request within the limits.
+struct Checked {
+    guarded: Guarded,
+    /// Its document was answered before.
+    is_known: bool,
+}
+
+impl Checked {
+    /// The document of the request with its text, if it is to be known from now on.
+    fn new_document(&mut self, limits: &GuardLimits) -> Option<(String, Known)> {
+        if self.is_known {
+            return None;
+        }
+        let known = guard::known(&mut self.guarded.request, limits)?;
+        Some((self.guarded.request.query.clone(), known))
     }
 }
 

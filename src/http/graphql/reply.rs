@@ -75,7 +75,8 @@ pub fn publish(executed: &mut Executed, limits: &GraphqlLimits, trace: &str) -> 
 
 /// Whether the request was refused before any field ran. The executor says `data: null` then too,
 /// but errors of fields have a path and errors of requests have none.
-fn is_request_error(executed: &Executed) -> bool {
+#[must_use]
+pub fn is_request_error(executed: &Executed) -> bool {
     executed.data == Value::Null
         && !executed.errors.is_empty()
         && executed.errors.iter().all(|error| error.path.is_empty())

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
 use crate::storage::{
-    Page, RevisionPlace, Rows, SequenceFilter, SequencePlace, StoredEpoch, StoredRecord, StoredRevision, StoredSequence,
+    ChainRow, Page, RevisionPlace, Rows, SequenceFilter, SequencePlace, SourcePlace, StoredEpoch, StoredRecord,
+    StoredRevision, StoredSequence,
 };
 
 use super::finding::identity_of_key;
@@ -98,23 +98,23 @@ impl Scope {
     /// # Errors
     /// If the store fails.
     pub async fn find_epochs(&self, asked: &[SequenceName]) -> Result<Vec<Vec<StoredEpoch>>, QueryError> {
-        let keys: Vec<(i64, NaturalKey)> =
-            asked.iter().map(|name| (name.source, NaturalKey::sequence(&name.namespace, &name.name))).collect();
-        let nodes = self.as_of.find_nodes(&keys).await?;
-        let ids: Vec<i64> = nodes.values().copied().collect();
-        let epochs = self.list_epochs(&ids).await?;
-        let of = |i: usize| nodes.get(&i).and_then(|node| epochs.get(node)).cloned().unwrap_or_default();
-        Ok((0..asked.len()).map(of).collect())
+        let place = |asked: &SequenceName| SourcePlace {
+            source_id: asked.source,
+            namespace: asked.namespace.clone(),
+            name: asked.name.clone(),
+        };
+        let names: Vec<SourcePlace> = asked.iter().map(place).collect();
+        Ok(self.as_of.epochs_by_name(&names).await?)
     }
 
-    /// Pages of the rows of chains (sequence and identity of the epoch) in their order.
+    /// Pages of the rows of chains (sequence and identity of the epoch) with their results, in their order.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn list_revisions(
         &self,
         asked: &[(i64, String, Page<RevisionPlace>)],
-    ) -> Result<Vec<Rows<StoredRevision>>, QueryError> {
+    ) -> Result<Vec<Rows<ChainRow>>, QueryError> {
         Ok(self.as_of.list_revisions_of(asked).await?)
     }
 

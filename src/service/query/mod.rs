@@ -49,7 +49,6 @@ pub enum QueryError {
 pub struct Scope {
     as_of: AsOf,
     tenant: Arc<str>,
-    sources: Arc<[StoredSource]>,
     /// It is the latest commit, and not one that was asked for.
     is_latest: bool,
 }
@@ -61,8 +60,7 @@ impl Scope {
     /// If the store fails.
     pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, QueryError> {
         let as_of = store.as_of_now(&tenant).await?;
-        let sources = as_of.list_sources().await?.into();
-        Ok(Self { as_of, tenant, sources, is_latest: true })
+        Ok(Self { as_of, tenant, is_latest: true })
     }
 
     /// The tenant as of one of its commits; `None` if there is no such commit.
@@ -70,9 +68,8 @@ impl Scope {
     /// # Errors
     /// If the store fails.
     pub async fn at(store: &Store, tenant: Arc<str>, seq: i64) -> Result<Option<Self>, QueryError> {
-        let Some(as_of) = store.as_of(&tenant, seq).await? else { return Ok(None) };
-        let sources = as_of.list_sources().await?.into();
-        Ok(Some(Self { as_of, tenant, sources, is_latest: false }))
+        let as_of = store.as_of(&tenant, seq).await?;
+        Ok(as_of.map(|as_of| Self { as_of, tenant, is_latest: false }))
     }
 
     /// The tenant's name.
@@ -105,19 +102,19 @@ impl Scope {
     /// All sources, by name.
     #[must_use]
     pub fn sources(&self) -> &[StoredSource] {
-        &self.sources
+        self.as_of.sources()
     }
 
     /// A source by name.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&StoredSource> {
-        self.sources.iter().find(|source| source.name == name)
+        self.sources().iter().find(|source| source.name == name)
     }
 
     /// The name of a source.
     #[must_use]
     pub fn source_name(&self, id: i64) -> &str {
-        self.sources.iter().find(|source| source.id == id).map_or("", |source| &source.name)
+        self.sources().iter().find(|source| source.id == id).map_or("", |source| &source.name)
     }
 
     /// The source that a look-up means: the one named, else the only one. `None` if there is none.
@@ -126,7 +123,7 @@ impl Scope {
     /// [`QueryError::AmbiguousSource`] if none is named and there are several: a guess could show
     /// another cluster's record.
     pub fn pick_source(&self, name: Option<&str>) -> Result<Option<&StoredSource>, QueryError> {
-        match (name, self.sources.as_ref()) {
+        match (name, self.sources()) {
             (Some(name), _) => Ok(self.source(name)),
             (None, []) => Ok(None),
             (None, [only]) => Ok(Some(only)),

@@ -28,6 +28,7 @@ const VALUES: &[(&str, &str)] = &[
     ("record", "$rewritten"),
     ("kind", "\"PackInstance\""),
     ("text", "\"cert-manager\""),
+    ("operationStats.groupBy", "[CLUSTER, PACK, STATUS, DAY]"),
     ("clusterPack.name", "\"cert-manager-helm-v1.14.4-r1\""),
     ("packExecution.name", "\"cert-manager-helm-v1.14.0-r1-ccs-dev\""),
     ("operationResult.name", "\"pack-deploy-result-cert-manager-helm-v1.14.0-r1-ccs-dev-r2\""),

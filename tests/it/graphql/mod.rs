@@ -13,5 +13,7 @@ mod mutations;
 mod nodes;
 mod paging;
 mod references;
+mod rows;
 mod schema;
+mod statements;
 mod views;

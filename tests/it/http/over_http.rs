@@ -490,3 +490,45 @@ async fn operations_a_minute_are_weighted_by_cost() {
     assert_eq!(ask("one", dear).await.status, 200);
     assert_eq!(ask("one", "{ hello }").await.status, 429);
 }
+
+#[tokio::test]
+async fn a_document_is_answered_the_same_the_second_time() {
+    let (kept, parsed) =
+        (Server::new(), Server::with(GraphqlLimits { cached_documents: 0, ..GraphqlLimits::default() }));
+    let text = "query a($v: Int, $n: Boolean = true) { echo(value: $v) hello @include(if: $n) ...F } \
+                query b { hello } query c($w: Int!) { echo(value: $w) } fragment F on Query { again: hello }";
+    let bodies = [
+        json!({"query": text, "operationName": "a", "variables": {"v": 1}}),
+        json!({"query": text, "operationName": "a", "variables": {"v": 2, "n": false}}),
+        json!({"query": text, "operationName": "a", "variables": {"v": "x"}}),
+        json!({"query": text, "operationName": "b", "variables": {"v": 3}}),
+        json!({"query": text, "operationName": "c"}),
+        json!({"query": text, "operationName": "d"}),
+        json!({"query": text}),
+        json!({"query": "{ nothing }"}),
+        json!({"query": "{ hello"}),
+        json!({"query": "mutation { bump }"}),
+    ];
+    for _ in 0..3 {
+        for body in &bodies {
+            let (one, other) = (kept.post(body).await, parsed.post(body).await);
+            assert_eq!((one.status, one.body), (other.status, other.body), "{body}");
+        }
+    }
+    assert_eq!((kept.bumps(), parsed.bumps()), (3, 3));
+    assert_eq!(kept.get("query=mutation%7Bbump%7D").await.status, 405, "what may be sent by POST alone stays so");
+    assert!(kept.get("query=mutation%20%7B%20bump%20%7D").await.is(405, "METHOD_NOT_ALLOWED"));
+    assert_eq!(kept.bumps(), 3);
+}
+
+#[tokio::test]
+async fn what_variables_cost_counts_for_known_documents_too() {
+    let server = Server::new();
+    let text = "query ($n: Int) { clusters(first: $n) { nodes { __typename } } }";
+    let ask = async |n: i32| server.post(&json!({"query": text, "variables": {"n": n}})).await;
+    let first = ask(1).await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    assert_eq!(ask(1).await.body, first.body);
+    assert!(ask(1_000_000).await.is(400, "QUERY_TOO_COMPLEX"));
+    assert_eq!(ask(1).await.body, first.body);
+}

@@ -54,7 +54,7 @@ fn execution(name: &str, uid: &str, at: i64) -> Value {
 /// The result of a revision, owned by an execution.
 fn result(execution: &str, owner: Option<&str>, revision: i64, previous: Option<&str>, uid: &str, at: i64) -> Value {
     let mut spec = json!({"packExecutionRef": execution, "revision": revision, "status": "Succeeded",
-        "targetClusterRef": "a", "capability": uid});
+        "targetClusterRef": "a", "capability": uid, "clusterPackRef": "pack"});
     if let Some(previous) = previous {
         spec["previousRevisionRef"] = previous.into();
     }

@@ -1477,7 +1477,9 @@ impl World {
                 (execution.and_then(|e| pack_name(e.latest())), execution.and_then(|e| self.pack_of(e)))
             }
         };
-        let base = base.and_then(|pack| owned(pack.latest(), &["spec", "basePackName"]));
+        // A pack that names no base is its own.
+        let own = |pack: &Object| owned(pack.latest(), &["metadata", "name"]);
+        let base = base.and_then(|pack| owned(pack.latest(), &["spec", "basePackName"]).or_else(|| own(pack)));
         Operation {
             source: source.to_owned(),
             at: completed.or(started).unwrap_or_else(|| object.birth()),

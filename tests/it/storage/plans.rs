@@ -113,10 +113,11 @@ const LOOKUPS: &str =
 const UIDS: &str = "'[{\"uid\":\"u1\"},{\"uid\":\"u2\"}]'";
 const TERMS: &str = "'[{\"term\":5},{\"term\":6}]'";
 const LISTED: &str = "'[{\"term\":5,\"place\":1,\"key_hash\":1}]'";
+const SEQUENCE_NAMES: &str = "'[{\"i\":0,\"source_id\":1,\"namespace\":\"ns4\",\"name\":\"name4\"}]'";
+const PLACES: &str = "'[{\"object_id\":5,\"n\":1}]'";
 const DIGESTS: &str = "'[{\"i\":0,\"digest\":\"00\"},{\"i\":1,\"digest\":\"01\"}]'";
 const TIMES: &str = "'[{\"i\":0,\"kind\":\"kind1\",\"namespace\":\"ns1\",\"t\":100}]'";
 const SUBJECTS: &str = "'[{\"subject\":\"s1\"},{\"subject\":\"s2\"}]'";
-const PLACES: &str = "'[{\"object_id\":5,\"n\":1}]'";
 const MENTIONED: &str = "'[{\"i\":0,\"source_id\":1,\"kind\":\"CLUSTER\",\"name\":\"m2\"}]'";
 const ITEMS: &str = "'[5,6,7]'";
 const ANY: &str = "''";
@@ -169,6 +170,7 @@ const HOT: &[Hot] = &[
     ("VERSIONS_PAGE_BACK", &["1", "5", "900", "9", "50"], true),
     ("VERSIONS_BY_N", &["1", PLACES, "900"], false),
     ("EPOCHS_OF", &["1", ITEMS, "900"], false),
+    ("EPOCHS_BY_NAME", &["1", SEQUENCE_NAMES, "900"], false),
     ("REVISIONS_PAGE", CHAIN, true),
     ("REVISIONS_PAGE_BACK", CHAIN, true),
     ("REVISIONS_OF_OBJECTS", &["1", ITEMS, "900"], false),

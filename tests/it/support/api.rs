@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use async_graphql::{Request, Variables};
+use async_graphql::{Request, Response, Variables};
 use packtrail::auth::{IngestBinding, Principal, Scope, TenantSet};
 use packtrail::graphql::context::RequestContext;
 use packtrail::graphql::raw::RawVariables;
+use packtrail::graphql::rows::StockOnly;
 use packtrail::graphql::{ApiSchema, schema};
 use packtrail::service::ingest::writer::Writer;
 use packtrail::storage::Store;
@@ -71,6 +72,16 @@ impl Api {
 
     /// The whole response to variables as they are written.
     pub async fn execute_raw(&self, query: &str, variables: &str) -> Value {
+        serde_json::to_value(self.respond(query, variables, |request| request).await).unwrap()
+    }
+
+    /// The text of the response, its lists filled by the stock executor or, as ever, at once.
+    pub async fn text(&self, query: &str, variables: &Value, is_stock: bool) -> String {
+        let mark = |request: Request| if is_stock { request.data(StockOnly) } else { request };
+        serde_json::to_string(&self.respond(query, &variables.to_string(), mark).await).unwrap()
+    }
+
+    async fn respond(&self, query: &str, variables: &str, mark: impl FnOnce(Request) -> Request) -> Response {
         let raw = RawValue::from_string(variables.to_owned()).unwrap();
         let decoded: Value = serde_json::from_str(variables).unwrap();
         let context = RequestContext::new(
@@ -82,7 +93,7 @@ impl Api {
         );
         let request =
             Request::new(query).variables(Variables::from_json(decoded)).data(RawVariables(raw.into())).data(context);
-        serde_json::to_value(self.schema.execute(request).await).unwrap()
+        self.schema.execute(mark(request)).await
     }
 
     /// The data of a response without errors.
