@@ -265,6 +265,8 @@ pub struct Limits {
     pub query_directives: usize,
     /// Fields times page sizes, an estimate of the rows touched.
     pub query_cost: u64,
+    /// Elements of a page: each list of a query is read and held in memory as a whole.
+    pub page_size: usize,
     /// Bytes of an answer, held in memory until it is sent.
     pub response_bytes: usize,
     /// Seconds an operation may take.
@@ -311,6 +313,7 @@ impl Default for Limits {
             query_root_fields: 10,
             query_directives: 20,
             query_cost: 10_000,
+            page_size: 100,
             response_bytes: 8 << 20,
             request_timeout_secs: 10,
             db_acquire_timeout_ms: 2_000,

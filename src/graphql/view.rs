@@ -23,6 +23,7 @@ pub struct View(Arc<Inner>);
 
 struct Inner {
     scope: Scope,
+    largest_page: usize,
     load: DataLoader<Loads>,
 }
 
@@ -61,20 +62,26 @@ pub struct FindingsKey(pub i64, pub String);
 pub struct QuarantineKey(pub i64);
 
 impl View {
-    /// A tenant as of its latest commit.
+    /// A tenant as of its latest commit, with the largest page of its lists.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, ApiError> {
+    pub async fn now(store: &Store, tenant: Arc<str>, largest_page: usize) -> Result<Self, ApiError> {
         let scope = Scope::now(store, tenant).await?;
         let load = DataLoader::new(Loads(scope.clone()), tokio::spawn).delay(GATHER);
-        Ok(Self(Arc::new(Inner { scope, load })))
+        Ok(Self(Arc::new(Inner { scope, largest_page, load })))
     }
 
     /// What is asked as of the commit.
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.0.scope
+    }
+
+    /// The largest page that a list gives: bounds the work and memory of one field.
+    #[must_use]
+    pub fn largest_page(&self) -> usize {
+        self.0.largest_page
     }
 
     /// Loads one thing together with what its siblings ask for.
