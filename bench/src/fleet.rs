@@ -207,13 +207,15 @@ impl Fleet {
         let name = format!("{}-{}", pack.base, execution.cluster);
         let metadata = self.metadata("ont-system", &name, &uid, at);
         let [checksum, rbac, workload] = &pack.digests;
+        // Something must be found: a forged signature is a finding.
+        let is_verified = !self.random.random_ratio(1, 50);
         let object = json!({
             "apiVersion": API, "kind": "PackReceipt", "metadata": metadata,
             "spec": {
                 "chartName": pack.base, "chartURL": "https://charts.example.com", "chartVersion": "v1.0.0",
                 "helmVersion": "v3.17.3",
                 "clusterPackRef": {"name": pack.name, "version": "v1.0.0-r1"}, "packSignature": format!("{checksum}=="),
-                "rbacDigest": format!("sha256:{rbac}"), "signatureVerified": true, "targetClusterRef": execution.cluster,
+                "rbacDigest": format!("sha256:{rbac}"), "signatureVerified": is_verified, "targetClusterRef": execution.cluster,
                 "workloadDigest": format!("sha256:{workload}"),
             },
             "status": {

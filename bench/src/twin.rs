@@ -234,6 +234,11 @@ fn packs_sql(names: &str) -> String {
     )
 }
 
+/// `?1` for `$1`: SQLite takes the latter for a name, and numbers names as they come.
+fn numbered(sql: &str) -> String {
+    sql.replace('$', "?")
+}
+
 impl PostgresClient {
     async fn open(url: &str) -> Result<Self> {
         let client = connect(url).await?;
@@ -306,12 +311,12 @@ async fn chain_of(source: &Arc<Source>, body: &Bytes) -> Result<Option<Chain>> {
     }
     source
         .sqlite(move |db| {
-            let mut statement = db.prepare_cached(&epoch_sql())?;
+            let mut statement = db.prepare_cached(&numbered(&epoch_sql()))?;
             let mut rows = statement.query((&asked.namespace, &asked.name))?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let (sequence, uid, status, origin): (i64, String, String, String) =
                 (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            let mut statement = db.prepare_cached(&chain_sql())?;
+            let mut statement = db.prepare_cached(&numbered(&chain_sql()))?;
             let mut rows = statement.query((sequence, &uid, asked.first))?;
             let mut nodes = Vec::new();
             while let Some(row) = rows.next()? {
@@ -437,7 +442,7 @@ async fn nested_postgres(postgres: &PostgresClient, asked: &NestedOf) -> Result<
 }
 
 fn nested_sqlite(db: &rusqlite::Connection, asked: &NestedOf) -> Result<Vec<Execution>> {
-    let mut statement = db.prepare_cached(&executions_sql())?;
+    let mut statement = db.prepare_cached(&numbered(&executions_sql()))?;
     let mut rows = statement.query([asked.executions])?;
     let mut nodes = Vec::new();
     while let Some(row) = rows.next()? {
@@ -447,13 +452,13 @@ fn nested_sqlite(db: &rusqlite::Connection, asked: &NestedOf) -> Result<Vec<Exec
     let list: Vec<_> = nodes.iter().map(|e: &Execution| (&e.namespace, &e.name, &e.uid)).collect();
     let names = "(SELECT value ->> 0 AS namespace, value ->> 1 AS name, value ->> 2 AS uid FROM json_each($1)) j";
     let chains: Chains = db
-        .prepare_cached(&chains_sql(names))?
+        .prepare_cached(&numbered(&chains_sql(names)))?
         .query_map([serde_json::to_string(&list)?], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
         .collect::<rusqlite::Result<_>>()?;
     let (uids, sequences) = attach_chains(&mut nodes, chains);
     let list: Vec<_> = sequences.iter().zip(&uids).collect();
     let names = "(SELECT value ->> 0 AS sequence, value ->> 1 AS uid FROM json_each($1)) j";
-    let sql = revisions_sql(names).replace("$3", "$2");
+    let sql = numbered(&revisions_sql(names).replace("$3", "$2"));
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query((serde_json::to_string(&list)?, asked.revisions))?;
     while let Some(row) = rows.next()? {
@@ -462,7 +467,7 @@ fn nested_sqlite(db: &rusqlite::Connection, asked: &NestedOf) -> Result<Vec<Exec
     }
     let names = pack_names(&nodes);
     let packs = db
-        .prepare_cached(&packs_sql("(SELECT value AS name FROM json_each($2)) j"))?
+        .prepare_cached(&numbered(&packs_sql("(SELECT value AS name FROM json_each($2)) j")))?
         .query_map((PACKS, serde_json::to_string(&names)?), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     attach_packs(&mut nodes, &packs);
