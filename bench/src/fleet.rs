@@ -149,7 +149,8 @@ impl Fleet {
     /// The watch event of an execution.
     pub fn execution_event(&mut self, pack: &Pack, execution: &Execution) -> Value {
         let mut metadata = self.metadata(&execution.namespace, &execution.name, &execution.uid, execution.at);
-        metadata["labels"] = json!({"infrastructure.ontai.dev/cluster": execution.cluster, "infrastructure.ontai.dev/pack": pack.name});
+        metadata["labels"] =
+            json!({"infrastructure.ontai.dev/cluster": execution.cluster, "infrastructure.ontai.dev/pack": pack.name});
         let object = json!({
             "apiVersion": API, "kind": "InfrastructurePackExecution", "metadata": metadata,
             "spec": {
@@ -183,7 +184,8 @@ impl Fleet {
             json!({"checksum": format!("sha256:{digest}"), "kind": "OCIImage", "name": format!("{role}-layer"),
                 "reference": format!("10.20.0.1:5000/packs/{}@sha256:{digest}", pack.base)})
         };
-        let step = |name: &str| json!({"completedAt": time(at), "name": name, "startedAt": time(at - 30), "status": status});
+        let step =
+            |name: &str| json!({"completedAt": time(at), "name": name, "startedAt": time(at - 30), "status": status});
         let mut spec = json!({
             "artifacts": [layer("workload", workload)],
             "capability": "pack-deploy", "clusterPackRef": pack.name, "completedAt": time(at),
@@ -198,7 +200,11 @@ impl Fleet {
             spec["failureReason"] = json!({"category": "ExecutionFailure", "failedStep": "wait-ready",
                 "reason": "rollout did not become ready within 5m0s"});
         }
-        event("ADDED", at + 1, json!({"apiVersion": API, "kind": "PackOperationResult", "metadata": metadata, "spec": spec}))
+        event(
+            "ADDED",
+            at + 1,
+            json!({"apiVersion": API, "kind": "PackOperationResult", "metadata": metadata, "spec": spec}),
+        )
     }
 
     /// The watch event of the receipt of a delivery.

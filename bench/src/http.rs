@@ -67,7 +67,12 @@ impl Connection {
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        ensure!(status == 200, "{} answered {status}: {}", call.path, String::from_utf8_lossy(&body[..body.len().min(500)]));
+        ensure!(
+            status == 200,
+            "{} answered {status}: {}",
+            call.path,
+            String::from_utf8_lossy(&body[..body.len().min(500)])
+        );
         Ok(body)
     }
 }

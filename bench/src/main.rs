@@ -140,7 +140,8 @@ async fn main() -> Result<()> {
         }
         lines.extend(measured);
         // Written after each group, so that a run that is cut off loses little.
-        let results = json!({"quick": bench.quick, "facts": facts, "results": lines.iter().map(Line::json).collect::<Vec<_>>()});
+        let results =
+            json!({"quick": bench.quick, "facts": facts, "results": lines.iter().map(Line::json).collect::<Vec<_>>()});
         std::fs::write(&arguments.json, serde_json::to_string_pretty(&results)?)?;
     }
     print!("{}", facts::markdown(&facts));

@@ -144,8 +144,24 @@ pub struct Line {
 
 impl Line {
     /// A line of a single figure.
-    pub fn figure(goal: &'static str, what: impl Into<String>, unit: &'static str, target: Option<Target>, value: f64) -> Self {
-        Self { goal, what: what.into(), unit, target, value, range: (value, value), noisy: None, detail: String::new(), data: Value::Null }
+    pub fn figure(
+        goal: &'static str,
+        what: impl Into<String>,
+        unit: &'static str,
+        target: Option<Target>,
+        value: f64,
+    ) -> Self {
+        Self {
+            goal,
+            what: what.into(),
+            unit,
+            target,
+            value,
+            range: (value, value),
+            noisy: None,
+            detail: String::new(),
+            data: Value::Null,
+        }
     }
 
     /// `met`, `missed`, `noisy` or nothing.
@@ -192,8 +208,13 @@ impl Pairs {
         target: Target,
         read: impl Fn(&Sample) -> f64,
     ) -> Line {
-        let ratios: Vec<f64> =
-            self.system.samples.iter().zip(&self.limit.samples).map(|(system, limit)| read(system) / read(limit)).collect();
+        let ratios: Vec<f64> = self
+            .system
+            .samples
+            .iter()
+            .zip(&self.limit.samples)
+            .map(|(system, limit)| read(system) / read(limit))
+            .collect();
         let spread = self.limit.spread();
         let few = (self.limit.samples.len() < 5).then(|| format!("only {} pairs", self.limit.samples.len()));
         let wide = (spread > NOISY).then(|| format!("the limit's own repetitions spread by {:.0} %", spread * 100.0));
@@ -218,7 +239,11 @@ impl Pairs {
 
 /// Rate, CPU and latencies of one side.
 pub fn words(side: &Side) -> String {
-    let mut text = format!("{}/s, CPU {} µs", figure(side.median(Sample::rate)), figure(side.median(|s| s.cpu * 1e6 / s.operations)));
+    let mut text = format!(
+        "{}/s, CPU {} µs",
+        figure(side.median(Sample::rate)),
+        figure(side.median(|s| s.cpu * 1e6 / s.operations))
+    );
     let database = side.median(|s| s.database_cpu * 1e6 / s.operations);
     if database > 0.0 {
         text += &format!(" + {} µs database", figure(database));

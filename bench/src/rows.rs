@@ -139,7 +139,8 @@ pub async fn write_postgres(client: &mut Client, tables: &[Table], parts: usize)
             }
             let arrays: Vec<Box<dyn ToSql + Sync + Send>> =
                 (0..table.columns.len()).map(|i| array(&table.types[i], rows.iter().map(|row| &row[i]))).collect();
-            let arguments: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|array| &**array as &(dyn ToSql + Sync)).collect();
+            let arguments: Vec<&(dyn ToSql + Sync)> =
+                arrays.iter().map(|array| &**array as &(dyn ToSql + Sync)).collect();
             tx.execute(statement, &arguments).await?;
         }
         tx.commit().await?;
@@ -150,7 +151,9 @@ pub async fn write_postgres(client: &mut Client, tables: &[Table], parts: usize)
 fn array<'a>(kind: &str, values: impl Iterator<Item = &'a Value>) -> Box<dyn ToSql + Sync + Send> {
     match kind {
         "int8" => Box::new(values.map(integer).collect::<Vec<Option<i64>>>()),
-        "int4" => Box::new(values.map(|v| integer(v).and_then(|n| i32::try_from(n).ok())).collect::<Vec<Option<i32>>>()),
+        "int4" => {
+            Box::new(values.map(|v| integer(v).and_then(|n| i32::try_from(n).ok())).collect::<Vec<Option<i32>>>())
+        }
         "bytea" => Box::new(
             values.map(|v| if let Value::Blob(bytes) = v { Some(bytes.clone()) } else { None }).collect::<Vec<_>>(),
         ),

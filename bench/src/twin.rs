@@ -301,11 +301,14 @@ async fn chain_of(source: &Arc<Source>, body: &Bytes) -> Result<Option<Chain>> {
         let Some(row) = postgres.client.query_opt(&postgres.epoch, &[&asked.namespace, &asked.name]).await? else {
             return Ok(None);
         };
-        let (sequence, uid, status, origin): (i64, String, String, String) = (row.get(0), row.get(1), row.get(2), row.get(3));
+        let (sequence, uid, status, origin): (i64, String, String, String) =
+            (row.get(0), row.get(1), row.get(2), row.get(3));
         let rows = postgres.client.query(&postgres.chain, &[&sequence, &uid, &asked.first]).await?;
         let nodes = rows
             .iter()
-            .map(|row| revision(&origin, row.get(0), row.get(1), row.get(2), row.get::<_, i64>(3) == 1, row.get(4), row.get(5)))
+            .map(|row| {
+                revision(&origin, row.get(0), row.get(1), row.get(2), row.get::<_, i64>(3) == 1, row.get(4), row.get(5))
+            })
             .collect::<Result<_>>()?;
         return Ok(Some(Chain { status, epoch_uid: uid, revisions: Nodes { nodes } }));
     }
@@ -321,7 +324,15 @@ async fn chain_of(source: &Arc<Source>, body: &Bytes) -> Result<Option<Chain>> {
             let mut nodes = Vec::new();
             while let Some(row) = rows.next()? {
                 let text = |i: usize| row.get_ref(i)?.as_str().map_err(anyhow::Error::from);
-                nodes.push(revision(&origin, row.get(0)?, text(1)?, text(2)?, row.get::<_, i64>(3)? == 1, text(4)?, text(5)?)?);
+                nodes.push(revision(
+                    &origin,
+                    row.get(0)?,
+                    text(1)?,
+                    text(2)?,
+                    row.get::<_, i64>(3)? == 1,
+                    text(4)?,
+                    text(5)?,
+                )?);
             }
             Ok(Some(Chain { status, epoch_uid: uid, revisions: Nodes { nodes } }))
         })
@@ -333,7 +344,15 @@ struct Id<'a> {
     r: (&'a str, &'a str, &'a str, &'a str, &'a str, &'a str),
 }
 
-fn revision(origin: &str, revision: i64, namespace: &str, name: &str, live: bool, uid: &str, facts: &str) -> Result<Revision> {
+fn revision(
+    origin: &str,
+    revision: i64,
+    namespace: &str,
+    name: &str,
+    live: bool,
+    uid: &str,
+    facts: &str,
+) -> Result<Revision> {
     let facts: Facts = serde_json::from_str(facts)?;
     let Detail::Result(result) = facts.detail else { anyhow::bail!("{name} is no result") };
     let id = Id { r: (origin, "PackOperationResult", "", namespace, name, uid) };

@@ -52,7 +52,10 @@ async fn measure(bench: &Bench, kind: Kind) -> Result<Vec<Line>> {
     let tables = rows::read(&database).await?;
     let copy = empty_copy(bench, kind).await?;
     write(&copy, &tables, events).await?;
-    ensure!(rows::digest(&rows::read(&copy).await?) == rows::digest(&tables), "the twin has other rows than the system");
+    ensure!(
+        rows::digest(&rows::read(&copy).await?) == rows::digest(&tables),
+        "the twin has other rows than the system"
+    );
     copy.drop().await?;
     database.drop().await?;
 
@@ -81,7 +84,9 @@ async fn measure(bench: &Bench, kind: Kind) -> Result<Vec<Line>> {
     let pairs = Pairs::run(bench.pairs, limit, system).await?;
 
     let (goal, target) = if kind == Kind::Sqlite { ("G1", 0.6) } else { ("G2", 0.8) };
-    let what = format!("{kind}: ingest of {events} events of {bytes} bytes by {SENDERS} clients, against raw inserts of the same rows");
+    let what = format!(
+        "{kind}: ingest of {events} events of {bytes} bytes by {SENDERS} clients, against raw inserts of the same rows"
+    );
     let repeated = Pairs { limit: pairs.system.clone(), system: again };
     let what_again = format!("{kind}: the same events again, against new ones");
     Ok(vec![pairs.rate_line(goal, what, target), repeated.rate_line("G3", what_again, 3.0)])

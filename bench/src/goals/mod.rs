@@ -54,7 +54,8 @@ pub async fn run(group: &Group, bench: &Bench, asked: &[&str]) -> Result<Vec<Lin
 
 /// The results as a Markdown table, and what belongs to single lines below it.
 pub fn markdown(lines: &[Line]) -> String {
-    let mut text = "| goal | what | figure (min–max) | target | verdict | detail |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut text =
+        "| goal | what | figure (min–max) | target | verdict | detail |\n|---|---|---|---|---|---|\n".to_owned();
     for line in lines {
         let (low, high) = line.range;
         let range = if low < high { format!(" ({}–{})", figure(low), figure(high)) } else { String::new() };
@@ -62,7 +63,12 @@ pub fn markdown(lines: &[Line]) -> String {
         let noisy = line.noisy.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
         text += &format!(
             "| {} | {} | {}{range} {} | {target} | {} | {}{noisy} |\n",
-            line.goal, line.what, figure(line.value), line.unit, line.verdict(), line.detail
+            line.goal,
+            line.what,
+            figure(line.value),
+            line.unit,
+            line.verdict(),
+            line.detail
         );
     }
     for line in lines {

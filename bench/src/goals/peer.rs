@@ -43,13 +43,21 @@ pub async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let folder = bench.root.join("bench/peers/postgraphile");
     if !folder.join("node_modules").is_dir() {
         // What npm says goes to standard error: standard output is for the results.
-        let status = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).stdout(Stdio::null()).status()?;
+        let status = Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(&folder)
+            .stdout(Stdio::null())
+            .status()?;
         ensure!(status.success(), "npm ci failed in {}", folder.display());
     }
     let schema = std::fs::read_to_string(folder.join("schema.sql"))?;
     connect(&database.url).await?.batch_execute(&schema).await?;
     let mut command = Command::new("node");
-    command.arg(folder.join("server.mjs")).arg(&database.url).env("NODE_ENV", "production").env("GRAPHILE_ENV", "production");
+    command
+        .arg(folder.join("server.mjs"))
+        .arg(&database.url)
+        .env("NODE_ENV", "production")
+        .env("GRAPHILE_ENV", "production");
     let peer = Process::start(&mut command, &bench.product.log)?;
     let both = Both { bench, database: &database, peer: &peer, server: &server };
     let mut lines = Vec::new();
@@ -73,7 +81,14 @@ struct Both<'a> {
 }
 
 impl Both<'_> {
-    async fn compare(&self, what: &str, peer_query: &str, query: &str, variables: &Value, target: f64) -> Result<Vec<Line>> {
+    async fn compare(
+        &self,
+        what: &str,
+        peer_query: &str,
+        query: &str,
+        variables: &Value,
+        target: f64,
+    ) -> Result<Vec<Line>> {
         // Without the field that the peer has no counterpart of, so that both answer the same.
         let query = query.replace("      id name", "      name");
         let (theirs, ours) = (Call::graphql(peer_query, variables), Call::graphql(&query, variables));
@@ -94,7 +109,13 @@ impl Both<'_> {
         )
         .await?;
         let what = format!("Postgres: {what}, against PostGraphile with a worker a core");
-        let mut each = pairs.line("G13", format!("{what}: requests a CPU second, database included"), "× a core", Target::AtLeast(target), |s| 1.0 / s.cpu_each());
+        let mut each = pairs.line(
+            "G13",
+            format!("{what}: requests a CPU second, database included"),
+            "× a core",
+            Target::AtLeast(target),
+            |s| 1.0 / s.cpu_each(),
+        );
         each.target = None;
         each.detail.clear();
         Ok(vec![pairs.rate_line("G13", what, target), each])
@@ -102,9 +123,12 @@ impl Both<'_> {
 
     async fn sample(&self, process: &Process, calls: &Arc<[Call]>, time: Duration) -> Result<Sample> {
         let (cpu, database_cpu) = (process.cpu(), self.database.cpu().await?);
-        let load = closed_loop(&process.host, calls, self.bench.clients, Until::Passed(time)).await.context("closed loop")?;
+        let load =
+            closed_loop(&process.host, calls, self.bench.clients, Until::Passed(time)).await.context("closed loop")?;
         let database_cpu = self.database.cpu().await? - database_cpu;
-        Ok(Sample::new(load.requests, load.wall, process.cpu() - cpu).with_latency(&load.latency).with_database(database_cpu))
+        Ok(Sample::new(load.requests, load.wall, process.cpu() - cpu)
+            .with_latency(&load.latency)
+            .with_database(database_cpu))
     }
 }
 
@@ -118,7 +142,9 @@ fn canonical(data: &Value) -> Value {
         json!({"name": node["name"], "revision": node["revision"], "status": node["status"],
             "completedAt": node["completedAt"], "clusterPack": pack(node)})
     };
-    let nodes = |list: &Value, of: &dyn Fn(&Value) -> Value| list["nodes"].as_array().into_iter().flatten().map(of).collect::<Value>();
+    let nodes = |list: &Value, of: &dyn Fn(&Value) -> Value| {
+        list["nodes"].as_array().into_iter().flatten().map(of).collect::<Value>()
+    };
     let execution = |node: &Value| {
         let mut own = pack(node);
         own["version"] = node["packVersion"].clone();

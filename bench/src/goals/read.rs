@@ -88,7 +88,8 @@ pub async fn run(bench: &Bench, asked: &[&str]) -> Result<Vec<Line>> {
             }
         }
         if asked.contains(&"G6") {
-            let what = format!("{} executions, their pack, {} results of each, their packs", NESTED_SIZE.0, NESTED_SIZE.1);
+            let what =
+                format!("{} executions, their pack, {} results of each, their packs", NESTED_SIZE.0, NESTED_SIZE.1);
             lines.extend(both.compare("G6", &what, "/nested", NESTED, &nested_variables(), 0.6).await?);
         }
         if asked.contains(&"G7") {
@@ -110,7 +111,15 @@ struct Both<'a> {
 }
 
 impl Both<'_> {
-    async fn compare(&self, goal: &'static str, what: &str, path: &str, query: &str, variables: &Value, target: f64) -> Result<Vec<Line>> {
+    async fn compare(
+        &self,
+        goal: &'static str,
+        what: &str,
+        path: &str,
+        query: &str,
+        variables: &Value,
+        target: f64,
+    ) -> Result<Vec<Line>> {
         let raw = Call::json(path, &json!({"variables": variables}));
         let call = Call::graphql(query, variables);
         let limit: Value = serde_json::from_slice(&once(&self.twin.host, &raw).await?)?;
@@ -142,7 +151,9 @@ impl Both<'_> {
         let (cpu, database_cpu) = (process.cpu(), self.database.cpu().await?);
         let load = closed_loop(&process.host, calls, self.bench.clients, Until::Passed(time)).await?;
         let database_cpu = self.database.cpu().await? - database_cpu;
-        Ok(Sample::new(load.requests, load.wall, process.cpu() - cpu).with_latency(&load.latency).with_database(database_cpu))
+        Ok(Sample::new(load.requests, load.wall, process.cpu() - cpu)
+            .with_latency(&load.latency)
+            .with_database(database_cpu))
     }
 
     /// G7: what 20 fields of 1,000 nodes cost beyond the same nodes without fields, against serde_json
@@ -150,14 +161,20 @@ impl Both<'_> {
     async fn execution(&self) -> Result<Line> {
         let length = CHAINS[0].1;
         let with = |fields: &str| {
-            let query = CHAIN.replace("id name namespace uid revision status startedAt completedAt capability targetClusterRef live", fields);
+            let query = CHAIN.replace(
+                "id name namespace uid revision status startedAt completedAt capability targetClusterRef live",
+                fields,
+            );
             Call::graphql(&query, &chain_variables(length))
         };
         let (bare, wide) = (with("__typename"), with(WIDE));
         let answer: Value = serde_json::from_slice(&once(&self.server.host, &wide).await?)?;
         let nodes: Vec<Wide> = serde_json::from_value(answer["data"]["revisionChain"]["revisions"]["nodes"].clone())?;
         ensure!(nodes.len() == length, "{} nodes", nodes.len());
-        ensure!(serde_json::to_value(&nodes)? == answer["data"]["revisionChain"]["revisions"]["nodes"], "the structs differ");
+        ensure!(
+            serde_json::to_value(&nodes)? == answer["data"]["revisionChain"]["revisions"]["nodes"],
+            "the structs differ"
+        );
         let (bare, wide): (Arc<[Call]>, Arc<[Call]>) = ([bare].into(), [wide].into());
         let time = self.bench.size(Duration::from_millis(500), Duration::from_secs(5));
         let passes = self.bench.size(50, 2_000);

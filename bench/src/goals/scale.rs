@@ -30,7 +30,8 @@ const CHAIN: &str = "query ($namespace: String!, $execution: String!) {
     status revisions(first: 20) { nodes { id revision status name completedAt } }
   }
 }";
-const FIRST: &str = "{ operationResults(first: 20) { nodes { id name revision status } pageInfo { hasNextPage endCursor } } }";
+const FIRST: &str =
+    "{ operationResults(first: 20) { nodes { id name revision status } pageInfo { hasNextPage endCursor } } }";
 const FILTERED: &str = "query ($cluster: String!) {
   operationResults(filter: {cluster: $cluster, status: FAILED}, first: 20) { nodes { id name status } pageInfo { hasNextPage } }
 }";
@@ -72,7 +73,8 @@ pub async fn run(bench: &Bench) -> Result<Vec<Line>> {
                 async || large.sample(&many, time).await,
             )
             .await?;
-            let mut line = pairs.line("G14", format!("{label}, {name}: p50"), "× p50", Target::AtMost(1.5), |s| s.p50 as f64);
+            let mut line =
+                pairs.line("G14", format!("{label}, {name}: p50"), "× p50", Target::AtMost(1.5), |s| s.p50 as f64);
             line.detail = line.detail.replace("limit", "small").replace("system", "large");
             lines.push(line);
         }
@@ -135,7 +137,9 @@ impl Stored {
         let (cpu, database_cpu) = (self.server.cpu(), self.database.cpu().await?);
         let load = closed_loop(&self.server.host, calls, 1, Until::Passed(time)).await?;
         let database_cpu = self.database.cpu().await? - database_cpu;
-        Ok(Sample::new(load.requests, load.wall, self.server.cpu() - cpu).with_latency(&load.latency).with_database(database_cpu))
+        Ok(Sample::new(load.requests, load.wall, self.server.cpu() - cpu)
+            .with_latency(&load.latency)
+            .with_database(database_cpu))
     }
 
     async fn end(self) -> Result<()> {

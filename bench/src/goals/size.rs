@@ -29,8 +29,10 @@ async fn measure(bench: &Bench, kind: Kind) -> Result<Vec<Line>> {
     let database = bench.database(kind).await?;
     let mut fleet = Fleet::new(16);
     let packs: Vec<Pack> = (0..packs).map(|i| fleet.pack(i)).collect();
-    let executions: Vec<(&Pack, Execution)> = packs.iter().map(|pack| (pack, fleet.execution(pack, &cluster(0), 60))).collect();
-    let elsewhere: Vec<(&Pack, Execution)> = packs.iter().map(|pack| (pack, fleet.execution(pack, &cluster(1), 90))).collect();
+    let executions: Vec<(&Pack, Execution)> =
+        packs.iter().map(|pack| (pack, fleet.execution(pack, &cluster(0), 60))).collect();
+    let elsewhere: Vec<(&Pack, Execution)> =
+        packs.iter().map(|pack| (pack, fleet.execution(pack, &cluster(1), 90))).collect();
 
     let mut events = Vec::new();
     for (pack, execution) in &executions {
@@ -66,8 +68,22 @@ async fn measure(bench: &Bench, kind: Kind) -> Result<Vec<Line>> {
     let shape = format!("{kind}: {json_bytes} bytes of JSON, 25 resources");
     Ok(vec![
         line(&shape, "per first-time result, of a new pack", Some(5_000.0), &sizes[0], &sizes[1], n),
-        line(&shape, "per first-time result, of a pack known from another cluster", Some(5_000.0), &sizes[1], &sizes[2], n),
-        line(&shape, "per unchanged redeploy, with the deletion of the result before", Some(1_500.0), &sizes[2], &sizes[3], n * again),
+        line(
+            &shape,
+            "per first-time result, of a pack known from another cluster",
+            Some(5_000.0),
+            &sizes[1],
+            &sizes[2],
+            n,
+        ),
+        line(
+            &shape,
+            "per unchanged redeploy, with the deletion of the result before",
+            Some(1_500.0),
+            &sizes[2],
+            &sizes[3],
+            n * again,
+        ),
     ])
 }
 
