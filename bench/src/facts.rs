@@ -43,7 +43,6 @@ pub async fn gather(bench: &Bench) -> Result<Map<String, Value>> {
     put("load before", json!(load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")));
     put("SQLite", json!(rusqlite::version()));
     put("Postgres", json!(postgres));
-    put("node", json!(output("node", &["--version"])));
     put("rustc", json!(output("rustc", &["--version"])));
     put("revision", json!(revision));
     put("program", json!(output(&bench.product.program.display().to_string(), &["--version"])));

