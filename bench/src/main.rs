@@ -115,7 +115,7 @@ async fn main() -> Result<()> {
     let bench = Bench {
         quick: arguments.quick,
         pairs: arguments.pairs.unwrap_or(if arguments.quick { 2 } else { 5 }),
-        large: if arguments.quick { 20_000 } else { arguments.large },
+        large: if arguments.quick { 4_000 } else { arguments.large },
         clients: arguments.clients,
         product: Product { program, config: root.join("bench/server.toml"), log: folder.path().join("server.log") },
         folder: folder.path().to_owned(),

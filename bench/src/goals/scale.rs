@@ -53,7 +53,7 @@ const QUERIES: [(&str, &str); 6] = [
 pub async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for kind in bench.kinds() {
-        let small = Stored::fill(bench, kind, bench.size(1_000, SMALL)).await?;
+        let small = Stored::fill(bench, kind, bench.size(500, SMALL)).await?;
         let large = Stored::fill(bench, kind, bench.large).await?;
         let label = format!("{kind}: {} records against {}", large.shape.records(), small.shape.records());
         let mut rate = Line::figure("G14", format!("{kind}: filling the large store"), "events/s", None, large.rate);
