@@ -170,6 +170,18 @@ impl Database {
     }
 }
 
+/// Drops what a run that failed has left behind in a Postgres.
+pub async fn sweep(admin: &str) -> Result<()> {
+    let client = connect(admin).await?;
+    let own = format!("packtrail_bench_{}_", std::process::id());
+    let left =
+        client.query("SELECT datname::text FROM pg_database WHERE starts_with(datname::text, $1)", &[&own]).await?;
+    for name in left.iter().map(|row| row.get::<_, String>(0)) {
+        client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+    }
+    Ok(())
+}
+
 /// A connection to a Postgres.
 pub async fn connect(url: &str) -> Result<tokio_postgres::Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect to Postgres")?;

@@ -10,11 +10,10 @@ mod process;
 mod rows;
 mod twin;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
-use serde_json::json;
 
 use crate::database::Kind;
 use crate::measure::Line;
@@ -125,7 +124,16 @@ async fn main() -> Result<()> {
     let wanted: Vec<String> = arguments.goals.iter().map(|goal| goal.to_uppercase()).collect();
     let unknown: Vec<&String> = wanted.iter().filter(|goal| !goals::ALL.contains(&goal.as_str())).collect();
     ensure!(unknown.is_empty(), "no such goals: {unknown:?}; there are {:?}", goals::ALL);
-    let facts = facts::gather(&bench).await?;
+    let done = measure(&bench, &wanted, &arguments.json).await;
+    if let Some(admin) = &bench.postgres {
+        database::sweep(admin).await?;
+    }
+    done
+}
+
+/// Measures what is wanted, and tells it.
+async fn measure(bench: &Bench, wanted: &[String], json: &Path) -> Result<()> {
+    let facts = facts::gather(bench).await?;
     let mut lines = Vec::new();
     for group in goals::GROUPS {
         let asked = |goal: &&str| wanted.is_empty() || wanted.iter().any(|name| name == goal);
@@ -134,15 +142,14 @@ async fn main() -> Result<()> {
             continue;
         }
         eprintln!("measuring {}", asked.join(", "));
-        let mut measured = goals::run(group, &bench, &asked).await?;
+        let mut measured = goals::run(group, bench, &asked).await?;
         if bench.quick {
             measured.iter_mut().for_each(|line| line.noisy = Some("a quick run".to_owned()));
         }
         lines.extend(measured);
         // Written after each group, so that a run that is cut off loses little.
-        let results =
-            json!({"quick": bench.quick, "facts": facts, "results": lines.iter().map(Line::json).collect::<Vec<_>>()});
-        std::fs::write(&arguments.json, serde_json::to_string_pretty(&results)?)?;
+        let results = serde_json::json!({"quick": bench.quick, "facts": facts, "results": lines.iter().map(Line::json).collect::<Vec<_>>()});
+        std::fs::write(json, serde_json::to_string_pretty(&results)?)?;
     }
     print!("{}", facts::markdown(&facts));
     print!("{}", goals::markdown(&lines));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::read::{CHAIN, CHAINS, NESTED, chain_variables, nested_variables, prepare};
+use super::read::{CHAIN, NESTED, chain_variables, chains, nested_variables, prepare};
 use crate::Bench;
 use crate::database::{Database, Kind, connect};
 use crate::http::{Call, Until, closed_loop, once};
@@ -63,7 +63,7 @@ pub async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let peer = Process::start(&mut command, &bench.product.log)?;
     let both = Both { bench, database: &database, peer: &peer, server: &server };
     let mut lines = Vec::new();
-    for (_, length, _) in CHAINS {
+    for (_, length, _) in chains(bench) {
         let variables = chain_variables(length);
         let what = format!("chain of {length}");
         lines.extend(both.compare(&what, PEER_CHAIN, CHAIN, &variables, 4.0).await?);

@@ -38,8 +38,10 @@ pub const NESTED: &str = "query ($executions: Int!, $revisions: Int!) {
 const WIDE: &str = "id source canonicalKind namespace name uid resourceVersion live firstSeenAt creationTimestamp \
     closedBy digest specDigest asserter revision targetClusterRef capability status startedAt completedAt";
 
-/// The lengths of the chains of G4 and G5.
-pub const CHAINS: [(&str, usize, f64); 2] = [("G4", 1_000, 0.75), ("G5", 100, 0.7)];
+/// Goal, length and target of the chains.
+pub fn chains(bench: &Bench) -> [(&'static str, usize, f64); 2] {
+    [("G4", bench.size(100, 1_000), 0.75), ("G5", bench.size(10, 100), 0.7)]
+}
 /// Executions, and results of each, in the nested list.
 pub const NESTED_SIZE: (usize, usize) = (20, 10);
 
@@ -60,7 +62,7 @@ pub async fn prepare(bench: &Bench, kind: Kind) -> Result<(Database, Process)> {
     let mut fleet = Fleet::new(4);
     let pack = fleet.pack(99_999);
     let mut events = vec![fleet.pack_event(&pack, 0)];
-    for (_, length, _) in CHAINS {
+    for (_, length, _) in chains(bench) {
         let mut execution = fleet.execution(&pack, &cluster(0), 0);
         execution.name = format!("chain-{length}");
         events.push(fleet.execution_event(&pack, &execution));
@@ -81,7 +83,7 @@ pub async fn run(bench: &Bench, asked: &[&str]) -> Result<Vec<Line>> {
         command.args(["twin", &database.url]);
         let twin = Process::start(&mut command, &bench.product.log)?;
         let both = Both { bench, kind, database: &database, server: &server, twin: &twin };
-        for (goal, length, target) in CHAINS {
+        for (goal, length, target) in chains(bench) {
             if asked.contains(&goal) {
                 let what = format!("chain of {length} revisions");
                 lines.extend(both.compare(goal, &what, "/chain", CHAIN, &chain_variables(length), target).await?);
@@ -159,7 +161,7 @@ impl Both<'_> {
     /// G7: what 20 fields of 1,000 nodes cost beyond the same nodes without fields, against serde_json
     /// of the same values in structs.
     async fn execution(&self) -> Result<Line> {
-        let length = CHAINS[0].1;
+        let length = chains(self.bench)[0].1;
         let with = |fields: &str| {
             let query = CHAIN.replace(
                 "id name namespace uid revision status startedAt completedAt capability targetClusterRef live",
