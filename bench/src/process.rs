@@ -133,10 +133,6 @@ pub async fn feed(host: &str, bodies: impl IntoIterator<Item = String>) -> Resul
 pub struct Summary {
     /// Items.
     pub items: u64,
-    /// New objects.
-    pub created: u64,
-    /// Changed objects.
-    pub updated: u64,
     /// Nothing new.
     pub duplicate: u64,
     /// In quarantine.

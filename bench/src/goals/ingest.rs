@@ -49,6 +49,8 @@ async fn measure(bench: &Bench, kind: Kind) -> Result<Vec<Line>> {
     let database = bench.database(kind).await?;
     let (server, _) = fill(bench, &database, &calls, events).await?;
     server.stop()?;
+    let stored = database.number("SELECT (SELECT COUNT(*) FROM object) - (SELECT COUNT(*) FROM quarantine)").await?;
+    ensure!(usize::try_from(stored) == Ok(shape.records()), "{stored} records are stored");
     let tables = rows::read(&database).await?;
     let copy = empty_copy(bench, kind).await?;
     write(&copy, &tables, events).await?;
