@@ -11,6 +11,7 @@ mod rows;
 mod twin;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -47,6 +48,9 @@ struct Arguments {
     /// Connections that ask in closed loops (G4 to G6, G13).
     #[arg(long, default_value_t = 16)]
     clients: usize,
+    /// Seconds of a repetition of a closed loop.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
     /// Where the results are written as JSON.
     #[arg(long, default_value = "bench-results.json")]
     json: PathBuf,
@@ -72,6 +76,8 @@ pub struct Bench {
     pub large: usize,
     /// Connections in closed loops.
     pub clients: usize,
+    /// How long a repetition of a closed loop takes.
+    pub time: Duration,
     /// The product.
     pub product: Product,
     /// Where databases are made.
@@ -116,6 +122,7 @@ async fn main() -> Result<()> {
         pairs: arguments.pairs.unwrap_or(if arguments.quick { 2 } else { 5 }),
         large: if arguments.quick { 4_000 } else { arguments.large },
         clients: arguments.clients,
+        time: Duration::from_secs_f64(if arguments.quick { 0.5 } else { arguments.seconds }),
         product: Product { program, config: root.join("bench/server.toml"), log: folder.path().join("server.log") },
         folder: folder.path().to_owned(),
         postgres: arguments.postgres,

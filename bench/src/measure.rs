@@ -218,9 +218,12 @@ impl Pairs {
         let spread = self.limit.spread();
         let few = (self.limit.samples.len() < 5).then(|| format!("only {} pairs", self.limit.samples.len()));
         let wide = (spread > NOISY).then(|| format!("the limit's own repetitions spread by {:.0} %", spread * 100.0));
+        let what = what.into();
+        // At once, since a run takes long and may be cut off.
+        eprintln!("  {goal} {what}: {} {unit}", figure(median(&ratios)));
         Line {
             goal,
-            what: what.into(),
+            what,
             unit,
             target: Some(target),
             value: median(&ratios),

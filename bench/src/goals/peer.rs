@@ -102,7 +102,7 @@ impl Both<'_> {
         let (theirs_as_ours, expected) = (canonical(&answer["data"]), &system["data"]);
         ensure!(theirs_as_ours == *expected, "G13: the answers differ:\n{theirs_as_ours}\n{expected}");
         let (theirs, ours): (Arc<[Call]>, Arc<[Call]>) = ([theirs].into(), [ours].into());
-        let time = self.bench.size(Duration::from_millis(500), Duration::from_secs(5));
+        let time = self.bench.time;
         self.sample(self.peer, &theirs, time).await?;
         let pairs = Pairs::run(
             self.bench.pairs,

@@ -132,7 +132,7 @@ impl Both<'_> {
         for (process, calls) in [(self.twin, &raw), (self.server, &call)] {
             self.sample(process, calls, Duration::from_millis(500)).await?;
         }
-        let time = self.bench.size(Duration::from_millis(500), Duration::from_secs(5));
+        let time = self.bench.time;
         let pairs = Pairs::run(
             self.bench.pairs,
             async || self.sample(self.twin, &raw, time).await,
@@ -178,7 +178,7 @@ impl Both<'_> {
             "the structs differ"
         );
         let (bare, wide): (Arc<[Call]>, Arc<[Call]>) = ([bare].into(), [wide].into());
-        let time = self.bench.size(Duration::from_millis(500), Duration::from_secs(5));
+        let time = self.bench.time;
         let passes = self.bench.size(50, 2_000);
         // Both sides by CPU time: requests of the system wait for the store as well.
         let limit = async || {

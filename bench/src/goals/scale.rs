@@ -66,7 +66,7 @@ pub async fn run(bench: &Bench) -> Result<Vec<Line>> {
                 ensure!(answer["errors"].is_null(), "G14 {name}: {answer}");
                 stored.sample(calls, Duration::from_millis(500)).await?;
             }
-            let time = bench.size(Duration::from_millis(300), Duration::from_secs(3));
+            let time = bench.time;
             let pairs = Pairs::run(
                 bench.pairs,
                 async || small.sample(&few, time).await,
