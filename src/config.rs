@@ -269,6 +269,8 @@ pub struct Limits {
     pub cached_documents: usize,
     /// Bytes that they take together.
     pub cached_document_bytes: usize,
+    /// Elements of a page: each list of a query is read and held in memory as a whole.
+    pub page_size: usize,
     /// Bytes of an answer, held in memory until it is sent.
     pub response_bytes: usize,
     /// Seconds an operation may take.
@@ -317,6 +319,7 @@ impl Default for Limits {
             query_cost: 10_000,
             cached_documents: 1_000,
             cached_document_bytes: 16 << 20,
+            page_size: 100,
             response_bytes: 8 << 20,
             request_timeout_secs: 10,
             db_acquire_timeout_ms: 2_000,

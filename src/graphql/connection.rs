@@ -17,8 +17,6 @@ use crate::storage::{Page, Rows, hash63};
 
 /// The page size where none is asked for.
 const DEFAULT_SIZE: usize = 20;
-/// The largest page: bounds the work and memory of one field.
-const MAX_SIZE: i32 = 100;
 /// The version of the cursors' form.
 const VERSION: u8 = 1;
 
@@ -54,11 +52,11 @@ impl PageArgs {
         }
         let (size, cursor) = if has_backward { (self.last, &self.before) } else { (self.first, &self.after) };
         let limit = match size {
-            None => DEFAULT_SIZE,
+            None => DEFAULT_SIZE.min(list.largest_page),
             Some(size) => usize::try_from(size)
                 .ok()
-                .filter(|_| size <= MAX_SIZE)
-                .ok_or_else(|| ApiError::bad_input(format!("A page has 0 to {MAX_SIZE} elements.")))?,
+                .filter(|size| *size <= list.largest_page)
+                .ok_or_else(|| ApiError::bad_input(format!("A page has 0 to {} elements.", list.largest_page)))?,
         };
         let from = cursor.as_deref().map(|cursor| list.decode(cursor)).transpose()?;
         Ok(Page { limit, backward: has_backward, from })
@@ -70,6 +68,8 @@ impl PageArgs {
 pub struct List {
     query: String,
     tenant: String,
+    /// See [`View::largest_page`].
+    largest_page: usize,
 }
 
 impl List {
@@ -80,6 +80,7 @@ impl List {
         Self {
             query: format!("{:x}", hash63(&[field.as_bytes(), &narrowed_by])),
             tenant: format!("{:x}", hash63(&[view.scope().tenant().as_bytes()])),
+            largest_page: view.largest_page(),
         }
     }
 

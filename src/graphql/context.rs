@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::view::View;
 use crate::auth::Principal;
 use crate::clock::SharedClock;
+use crate::config::Limits;
 use crate::domain::json::JsonLimits;
 use crate::service::ingest::writer::Writer;
 use crate::storage::Store;
@@ -28,6 +29,8 @@ pub struct RequestContext {
     pub clock: SharedClock,
     /// The bounds of one item of ingest.
     pub item_limits: JsonLimits,
+    /// The largest page that a list gives.
+    pub largest_page: usize,
     view: OnceCell<View>,
 }
 
@@ -42,13 +45,20 @@ impl RequestContext {
         clock: SharedClock,
     ) -> Self {
         let item_limits = JsonLimits::default();
-        Self { principal, tenant, store, writer, clock, item_limits, view: OnceCell::new() }
+        let largest_page = Limits::default().page_size;
+        Self { principal, tenant, store, writer, clock, item_limits, largest_page, view: OnceCell::new() }
     }
 
     /// The context with other bounds of one item of ingest.
     #[must_use]
     pub fn with_item_limits(self, item_limits: JsonLimits) -> Self {
         Self { item_limits, ..self }
+    }
+
+    /// The context with another largest page.
+    #[must_use]
+    pub fn with_largest_page(self, largest_page: usize) -> Self {
+        Self { largest_page, ..self }
     }
 
     /// The context of a request that has one.
@@ -64,7 +74,8 @@ impl RequestContext {
     /// # Errors
     /// If the store fails.
     pub async fn view(&self) -> Result<View, ApiError> {
-        self.view.get_or_try_init(|| View::now(&self.store, Arc::clone(&self.tenant))).await.cloned()
+        let view = || View::now(&self.store, Arc::clone(&self.tenant), self.largest_page);
+        self.view.get_or_try_init(view).await.cloned()
     }
 }
 
@@ -74,7 +85,7 @@ impl RequestContext {
 /// If the store fails, or nobody is known to be asking.
 pub async fn view_at(ctx: &Context<'_>, seq: i64) -> Result<Option<View>, ApiError> {
     let request = RequestContext::of(ctx)?;
-    View::at(&request.store, Arc::clone(&request.tenant), seq).await
+    View::at(&request.store, Arc::clone(&request.tenant), request.largest_page, seq).await
 }
 
 /// The view of a request.

@@ -22,6 +22,7 @@ pub struct View(Arc<Inner>);
 
 struct Inner {
     scope: Scope,
+    largest_page: usize,
     load: Gather<Loads>,
 }
 
@@ -63,31 +64,38 @@ pub struct MentionKey(pub i64, pub Named, pub String);
 pub struct QuarantineKey(pub i64);
 
 impl View {
-    /// A tenant as of its latest commit.
+    /// A tenant as of its latest commit, with the largest page of its lists.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, ApiError> {
-        Ok(Self::of(Scope::now(store, tenant).await?))
+    pub async fn now(store: &Store, tenant: Arc<str>, largest_page: usize) -> Result<Self, ApiError> {
+        Ok(Self::of(Scope::now(store, tenant).await?, largest_page))
     }
 
     /// A tenant as of one of its commits; `None` if there is no such commit.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn at(store: &Store, tenant: Arc<str>, seq: i64) -> Result<Option<Self>, ApiError> {
-        Ok(Scope::at(store, tenant, seq).await?.map(Self::of))
+    pub async fn at(store: &Store, tenant: Arc<str>, largest_page: usize, seq: i64) -> Result<Option<Self>, ApiError> {
+        let scope = Scope::at(store, tenant, seq).await?;
+        Ok(scope.map(|scope| Self::of(scope, largest_page)))
     }
 
-    fn of(scope: Scope) -> Self {
+    fn of(scope: Scope, largest_page: usize) -> Self {
         let load = Gather::new(Loads(scope.clone()));
-        Self(Arc::new(Inner { scope, load }))
+        Self(Arc::new(Inner { scope, largest_page, load }))
     }
 
     /// What is asked as of the commit.
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.0.scope
+    }
+
+    /// The largest page that a list gives: bounds the work and memory of one field.
+    #[must_use]
+    pub fn largest_page(&self) -> usize {
+        self.0.largest_page
     }
 
     /// Loads one thing together with what its siblings ask for.

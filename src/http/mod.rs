@@ -102,7 +102,7 @@ fn graphql_service(app: &Arc<App>) -> GraphqlService<ApiSchema> {
             let (store, writer) = (app.store.clone(), Some(app.writer.clone()));
             let context =
                 RequestContext::new(principal.clone(), Arc::clone(tenant), store, writer, Arc::clone(&app.clock));
-            request.data(context.with_item_limits(app.item_limits()))
+            request.data(context.with_item_limits(app.item_limits()).with_largest_page(app.limits.page_size))
         }
     });
     GraphqlService::new(schema, limits).with_prepare(prepare)

@@ -230,7 +230,7 @@ impl IngestMutation {
         if let Some(snapshot) = snapshot.filter(|_| summary.rejected == 0) {
             summary.closed_by_snapshot = writer.close_omitted(tenant, &terms.source, principal, snapshot).await?;
         }
-        let late = LateView::new(&request.store, tenant);
+        let late = LateView::new(&request.store, tenant, request.largest_page);
         let results = results.into_iter().map(|result| IngestItemResult::new(result, &terms.source, &late)).collect();
         Ok(IngestPayload { results, summary: summary.into() })
     }

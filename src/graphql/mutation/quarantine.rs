@@ -63,9 +63,9 @@ impl QuarantineMutation {
         }
         let keys: Vec<i64> = ids.iter().map(key).collect::<Result<_, _>>()?;
         // Not the view of the request: an earlier mutation of it may have written.
-        let view = View::now(&request.store, Arc::clone(&request.tenant)).await?;
+        let view = View::now(&request.store, Arc::clone(&request.tenant), request.largest_page).await?;
         let results = replay(request, &view, &keys, mode).await?;
-        let late = LateView::new(&request.store, &request.tenant);
+        let late = LateView::new(&request.store, &request.tenant, request.largest_page);
         let results = ids.into_iter().zip(&keys).map(|(id, key)| {
             let found = results.get(key).cloned();
             let released = found.as_ref().is_some_and(|(_, result)| result.error.is_none());

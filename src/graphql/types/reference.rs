@@ -18,18 +18,20 @@ use crate::storage::Store;
 pub struct LateView {
     store: Store,
     tenant: Arc<str>,
+    largest_page: usize,
     view: OnceCell<View>,
 }
 
 impl LateView {
     /// A view of a tenant, as of when it is first used.
     #[must_use]
-    pub fn new(store: &Store, tenant: &Arc<str>) -> Arc<Self> {
-        Arc::new(Self { store: store.clone(), tenant: Arc::clone(tenant), view: OnceCell::new() })
+    pub fn new(store: &Store, tenant: &Arc<str>, largest_page: usize) -> Arc<Self> {
+        Arc::new(Self { store: store.clone(), tenant: Arc::clone(tenant), largest_page, view: OnceCell::new() })
     }
 
     async fn get(&self) -> Result<&View, ApiError> {
-        self.view.get_or_try_init(|| View::now(&self.store, Arc::clone(&self.tenant))).await
+        let view = || View::now(&self.store, Arc::clone(&self.tenant), self.largest_page);
+        self.view.get_or_try_init(view).await
     }
 }
 

@@ -230,3 +230,22 @@ async fn large_headers_are_refused_and_large_enough_ones_are_not() {
     assert_eq!(ask(17 * 1024).await.refusal(), (431, "payload_too_large"));
     assert!(server.is_alive().await);
 }
+
+#[tokio::test]
+async fn a_page_has_as_many_elements_as_configured_and_no_more() {
+    let url = Database::all().remove(0).url().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "packtrail.toml", "dev_insecure = true\n[limits]\npage_size = 2\n");
+    let server = Server::start_configured(&url, &path);
+    let items: Vec<Value> = (0..3).map(|i| json!({"kind": "PackOperationResult", "apiVersion": "infrastructure.ontai.dev/v1alpha1", "metadata": {"name": format!("r{i}"), "namespace": "ns"}})).collect();
+    server.send(&items).await;
+    for (arguments, expected) in [("first: 2", Some(2)), ("last: 2", Some(2)), ("first: 3", None), ("last: 3", None)] {
+        let query = format!("{{operationResults({arguments}){{nodes{{name}}}}}}");
+        let path = format!("/graphql?{}", serde_urlencoded::to_string([("query", &query)]).unwrap());
+        let answer: Value = server.get(&path).await.json().await.unwrap();
+        let found = answer["data"]["operationResults"]["nodes"].as_array().map(Vec::len);
+        assert_eq!(found, expected, "{arguments}: {answer}");
+    }
+    let default: Value = server.get("/graphql?query={operationResults{nodes{name}}}").await.json().await.unwrap();
+    assert_eq!(default["data"]["operationResults"]["nodes"].as_array().unwrap().len(), 2, "{default}");
+}
