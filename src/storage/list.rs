@@ -460,7 +460,7 @@ impl WriteTx {
             return Ok(counts);
         }
         let rows: Vec<OnObject> =
-            self.tx.rows(&sql::FINDINGS_OF_OBJECTS, &[self.tenant.into(), json(&objects)]).await?;
+            self.tx.rows(&sql::FINDINGS_ON_OBJECTS, &[self.tenant.into(), json(&objects)]).await?;
         for row in rows {
             *counts.entry(row.object_id).or_default() += 1;
         }

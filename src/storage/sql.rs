@@ -687,7 +687,7 @@ catalogue! {
     /// The findings that are open on units.
     FINDINGS_OPEN = findings_open!();
     /// Those of one code.
-    FINDINGS_OF_CODE_OPEN = concat!(findings_open!(), "AND code = $3");
+    FINDINGS_OPEN_OF_CODE = concat!(findings_open!(), "AND code = $3");
 
     /// Ends versions.
     VERSIONS_CLOSE = "UPDATE version SET to_seq = $2 FROM {rows $3: object_id int, n int, from_seq int} r \
@@ -752,7 +752,7 @@ catalogue! {
         FROM {rows $3: unit_id int, code text, subject text, object_id int, id int, severity text, detail text, \
         cluster text, namespace text} r";
     /// The findings open on records.
-    FINDINGS_OF_OBJECTS = "SELECT object_id, unit_id, code FROM finding \
+    FINDINGS_ON_OBJECTS = "SELECT object_id, unit_id, code FROM finding \
         WHERE tenant_id = $1 AND object_id IN {ints $2} AND to_seq = 9223372036854775807";
 
     /// Which names are stored.

@@ -109,7 +109,7 @@ impl WriteTx {
             .collect();
         let revisions = self.open_rows(&sql::REVISIONS_OF_OBJECTS_OPEN, results).await?;
         let args = [self.tenant.into(), json(&sequences), code.into()];
-        let findings = self.tx.rows(&sql::FINDINGS_OF_CODE_OPEN, &args).await?;
+        let findings = self.tx.rows(&sql::FINDINGS_OPEN_OF_CODE, &args).await?;
         Ok(Tails { actives, revisions, findings })
     }
 

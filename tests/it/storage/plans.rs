@@ -145,7 +145,7 @@ const HOT: &[Hot] = &[
     ("REVISIONS_OF_OBJECTS_OPEN", &["1", ITEMS], false),
     ("ACTIVES_OPEN", &["1", ITEMS], false),
     ("FINDINGS_OPEN", &["1", ITEMS], false),
-    ("FINDINGS_OF_CODE_OPEN", &["1", ITEMS, "'C1'"], false),
+    ("FINDINGS_OPEN_OF_CODE", &["1", ITEMS, "'C1'"], false),
     ("QUARANTINE_FIND", &["1", ITEMS], false),
     ("QUARANTINE_BY_ID", &["1", "900", ITEMS], false),
     ("RECORDS_BY_OBJECT", &["1", ITEMS, "900"], false),
@@ -164,7 +164,7 @@ const HOT: &[Hot] = &[
     ("LISTING_COUNT", &["1", "5", "900", "0", "1000", TERMS, TERMS], false),
     ("LISTING_RARITY", &["1", TERMS, "900", "2000"], false),
     ("LISTING_OPEN", &["1", LISTED], false),
-    ("FINDINGS_OF_OBJECTS", &["1", ITEMS], false),
+    ("FINDINGS_ON_OBJECTS", &["1", ITEMS], false),
     ("FACTS_OF_NODES", &["1", ITEMS], false),
     ("VERSIONS_PAGE", &["1", "5", "900", "0", "50"], true),
     ("VERSIONS_PAGE_BACK", &["1", "5", "900", "9", "50"], true),
@@ -335,7 +335,7 @@ const OPEN_ROWS: [(&str, &str); 5] = [
     ("REVISIONS_OF_OBJECTS_OPEN", "revision_of_object"),
     ("ACTIVES_OPEN", "revision_active"),
     ("FINDINGS_OPEN", "finding_open"),
-    ("FINDINGS_OF_CODE_OPEN", "finding_open"),
+    ("FINDINGS_OPEN_OF_CODE", "finding_open"),
 ];
 
 #[tokio::test]
