@@ -29,7 +29,7 @@ DROP INDEX state_by_cluster;
 
 -- The record that a finding is about, if it is about one.
 ALTER TABLE finding ADD COLUMN object_id BIGINT;
-CREATE INDEX finding_by_object ON finding (tenant_id, object_id) WHERE to_seq = 9223372036854775807;
+CREATE INDEX finding_by_object ON finding (tenant_id, object_id, to_seq);
 
 -- The version of the rules that the derived rows of a tenant follow.
 ALTER TABLE tenant ADD COLUMN rules BIGINT NOT NULL DEFAULT 1;

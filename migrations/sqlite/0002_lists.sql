@@ -29,7 +29,7 @@ DROP INDEX state_by_cluster;
 
 -- The record that a finding is about, if it is about one.
 ALTER TABLE finding ADD COLUMN object_id INTEGER;
-CREATE INDEX finding_by_object ON finding (tenant_id, object_id) WHERE to_seq = 9223372036854775807;
+CREATE INDEX finding_by_object ON finding (tenant_id, object_id, to_seq);
 
 -- The version of the rules that the derived rows of a tenant follow.
 ALTER TABLE tenant ADD COLUMN rules INTEGER NOT NULL DEFAULT 1;
@@ -37,5 +37,5 @@ ALTER TABLE tenant ADD COLUMN rules INTEGER NOT NULL DEFAULT 1;
 DELETE FROM sqlite_stat1 WHERE idx IN ('state_by_birth', 'state_by_cluster');
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('listing', 'listing', '1000000 1000000 5000 2 2 1'),
-    ('finding', 'finding_by_object', '100000 100000 2');
+    ('finding', 'finding_by_object', '1000000 1000000 5 2');
 ANALYZE sqlite_schema;

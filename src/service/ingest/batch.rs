@@ -102,6 +102,8 @@ struct Batch<'t> {
     tx: &'t mut WriteTx,
     now: i64,
     groups: BTreeMap<NaturalKey, Group>,
+    /// The keys of which something is new. What says nothing new is not derived again.
+    touched: BTreeSet<NaturalKey>,
     new_objects: BTreeMap<i64, NewObject>,
     new_observations: Vec<NewObservation>,
     moved: BTreeMap<(i64, i64), MovedObservation>,
@@ -140,6 +142,7 @@ impl<'t> Batch<'t> {
             tx,
             now,
             groups,
+            touched: BTreeSet::new(),
             new_objects: BTreeMap::new(),
             new_observations: Vec::new(),
             moved: BTreeMap::new(),
@@ -244,6 +247,7 @@ impl<'t> Batch<'t> {
         if let Some(position) = known {
             return Ok((position, false));
         }
+        self.touched.insert(record.key.clone());
         let id = self.tx.id().await?;
         let node_id = self.tx.node(&record.key).unwrap_or_default();
         let object = NewObject {
@@ -270,8 +274,13 @@ impl<'t> Batch<'t> {
         let id = group.ids[object];
         let observed = &mut group.observed[object];
         let is_latest = seen_at >= group.last_seen[object];
+        let before = (observed.sighted_at, group.last_seen[object]);
         observed.sighted_at = observed.sighted_at.max(stamped);
         group.last_seen[object] = group.last_seen[object].max(seen_at);
+        if before.0 != observed.sighted_at {
+            // A later sighting may refute a closing that was inferred.
+            self.touched.insert(sighting.record.key.clone());
+        }
         let heartbeat = (is_latest && !sighting.record.heartbeat.is_empty())
             .then(|| serde_json::Value::Object(sighting.record.heartbeat.clone()).to_string());
         let (sighted_at, last_seen_at) = (observed.sighted_at, group.last_seen[object]);
@@ -279,7 +288,7 @@ impl<'t> Batch<'t> {
             new.sighted_at = sighted_at;
             new.last_seen_at = last_seen_at;
             new.heartbeat = heartbeat.or(new.heartbeat.take());
-        } else {
+        } else if before != (sighted_at, last_seen_at) || heartbeat.is_some() {
             let seen = self.seen.entry(id).or_insert(SeenObject { id, sighted_at, last_seen_at, heartbeat: None });
             seen.sighted_at = sighted_at;
             seen.last_seen_at = last_seen_at;
@@ -318,6 +327,7 @@ impl<'t> Batch<'t> {
             };
             let later = new.sighted_at > known.sighted_at;
             if earlier || later {
+                self.touched.insert(record.key.clone());
                 known.stamped_at = if earlier { stamped_at } else { known.stamped_at };
                 known.sighted_at = known.sighted_at.max(new.sighted_at);
                 let moved = moved(object_id, known);
@@ -325,6 +335,7 @@ impl<'t> Batch<'t> {
             }
             return Ok(earlier);
         }
+        self.touched.insert(record.key.clone());
         if let Some(last) = heartbeat_to_move(observations, &new) {
             let known = &mut observations[last];
             known.resource_version = new.resource_version;
@@ -377,7 +388,9 @@ impl<'t> Batch<'t> {
         if let Some(incarnation) = &self.incarnation {
             self.tx.set_incarnation(incarnation).await?;
         }
-        let touched: Touched = self.groups.into_iter().map(|(key, group)| (key, group.into_stored())).collect();
+        let is_touched = |(key, _): &(NaturalKey, Group)| self.touched.contains(key);
+        let touched: Touched =
+            self.groups.into_iter().filter(is_touched).map(|(key, group)| (key, group.into_stored())).collect();
         let Derived { mut changes, changed } = derive::derive(self.tx, touched, false).await?;
         complete_entries(&mut self.entries, &mut self.results, &changed, &self.last_item);
         let with_entry: Vec<usize> = self.entries.iter().map(|(index, _)| *index).collect();
