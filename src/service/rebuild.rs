@@ -144,7 +144,7 @@ async fn apply_mended(
         objects.iter().map(|object| derived_entry(object, Outcome::Updated, DERIVED_BY.to_owned())).collect();
     changes.entries.push(Entry {
         kind: "REBUILT",
-        identity: format!("rules/{}", RULES),
+        identity: format!("rules/{RULES}"),
         content: None,
         previous: None,
         principal: DERIVED_BY.to_owned(),

@@ -55,15 +55,15 @@ struct Label {
 }
 
 #[derive(Serialize)]
-struct Text<'a> {
+struct LabelRow<'a> {
     i: usize,
     id: i64,
     text: &'a str,
 }
 
-impl Text<'_> {
-    fn list<'a>(texts: &[&'a str]) -> Vec<Text<'a>> {
-        texts.iter().enumerate().map(|(i, text)| Text { i, id: 0, text }).collect()
+impl LabelRow<'_> {
+    fn list<'a>(texts: &[&'a str]) -> Vec<LabelRow<'a>> {
+        texts.iter().enumerate().map(|(i, text)| LabelRow { i, id: 0, text }).collect()
     }
 }
 
@@ -130,7 +130,7 @@ impl WriteTx {
         if texts.is_empty() {
             return Ok(ids);
         }
-        let args = [self.tenant.into(), json(&Text::list(&texts))];
+        let args = [self.tenant.into(), json(&LabelRow::list(&texts))];
         for Pair(i, id) in self.tx.rows(&sql::LABELS_FIND, &args).await? {
             ids.insert(texts[index(i)?], id);
         }
@@ -139,7 +139,7 @@ impl WriteTx {
             if !ids.contains_key(text) {
                 let id = self.id().await?;
                 ids.insert(text, id);
-                rows.push(Text { i: 0, id, text });
+                rows.push(LabelRow { i: 0, id, text });
             }
         }
         self.write_rows(&sql::LABELS_INSERT, &[self.tenant.into()], &rows, &[]).await?;
@@ -323,10 +323,10 @@ impl AsOf {
 
     /// The labels of texts: none for no text, one that no row has for one that is not there, or empty.
     async fn find_labels<const N: usize>(&self, texts: [Option<&str>; N]) -> Result<[i64; N], StoreError> {
-        let rows: Vec<Text> = texts
+        let rows: Vec<LabelRow> = texts
             .iter()
             .enumerate()
-            .filter_map(|(i, text)| Some(Text { i, id: 0, text: label((*text)?) }))
+            .filter_map(|(i, text)| Some(LabelRow { i, id: 0, text: label((*text)?) }))
             // No label has a NUL, and Postgres takes none.
             .filter(|row| !row.text.contains('\0'))
             .collect();

@@ -84,7 +84,7 @@ impl Mentioned {
         node: impl Fn(Recorded) -> N,
     ) -> Result<Connection<N>, ApiError> {
         let base_pack = Some(self.mention.name.clone());
-        let filter = RecordFilter { base_pack, cluster, ..RecordFilter::default() };
+        let filter = RecordFilter { cluster, base_pack, ..RecordFilter::default() };
         self.records(field, kind, filter, page, node).await
     }
 }

@@ -71,16 +71,17 @@ fn naive(operations: &[Operation], asked: &OperationsAsked) -> Vec<StoredStats> 
     for operation in operations.iter().filter(|operation| is_asked(operation, asked)) {
         groups.entry(bucket(operation, &asked.by)).or_default().push(operation);
     }
-    let count = |group: &[&Operation], status: &str| group.iter().filter(|o| o.status == status).count() as i64;
+    let length = |count: usize| i64::try_from(count).unwrap();
+    let count = |group: &[&Operation], status: &str| length(group.iter().filter(|o| o.status == status).count());
     groups
         .into_iter()
         .map(|(key, group)| {
             let durations: Vec<i64> = group.iter().filter_map(|operation| operation.duration).collect();
             StoredStats {
-                operations: group.len() as i64,
+                operations: length(group.len()),
                 succeeded: count(&group, "Succeeded"),
                 failed: count(&group, "Failed"),
-                timed: durations.len() as i64,
+                timed: length(durations.len()),
                 duration: (
                     durations.iter().map(|d| d / 1_000_000).sum(),
                     durations.iter().map(|d| d % 1_000_000).sum(),

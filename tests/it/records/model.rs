@@ -1466,16 +1466,13 @@ impl World {
         let of = |path: &[&str]| owned(latest, path).unwrap_or_default();
         let started = time(&latest["spec"]["startedAt"]);
         let completed = time(&latest["spec"]["completedAt"]);
-        let (pack, base) = match result_pack(latest) {
-            Some(name) => {
-                let at = object.spec_time(result_pack);
-                let found = self.resolve(PACK, &object.lookup_namespaces(), &name, at, |_| true);
-                (Some(name), found)
-            }
-            None => {
-                let execution = self.execution_of(object);
-                (execution.and_then(|e| pack_name(e.latest())), execution.and_then(|e| self.pack_of(e)))
-            }
+        let (pack, base) = if let Some(name) = result_pack(latest) {
+            let at = object.spec_time(result_pack);
+            let found = self.resolve(PACK, &object.lookup_namespaces(), &name, at, |_| true);
+            (Some(name), found)
+        } else {
+            let execution = self.execution_of(object);
+            (execution.and_then(|e| pack_name(e.latest())), execution.and_then(|e| self.pack_of(e)))
         };
         // A pack that names no base is its own.
         let own = |pack: &Object| owned(pack.latest(), &["metadata", "name"]);
