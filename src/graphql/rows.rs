@@ -1,7 +1,7 @@
 //! Lists of objects without a future for each field.
 //!
 //! The stock executor walks the selection set once for each row, and makes a boxed future of every
-//! field of it. Here the selection set is walked once a list, into a [`Plan`]. A row is then filled at
+//! field of it. Here the selection set is walked once a list, into a `Plan`. A row is then filled at
 //! once with what is in memory (the *plain* fields, which a type declares beside its name as
 //! [`Listed::PLAIN`]); only what else is selected runs as the stock executor would run it, beside all
 //! other rows, so that loaders gather as ever. Values come from the same methods and the same

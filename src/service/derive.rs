@@ -4,7 +4,7 @@
 //! that read one of the changed keys, or whose collection has one as a member, runs again. What a rule
 //! asks for and is not loaded is fetched in bulk, and the rule runs again with it.
 //!
-//! Collections are long, and most changes of their members are small: [`advance`] derives the end of a
+//! Collections are long, and most changes of their members are small: `advance` derives the end of a
 //! sequence alone where that suffices.
 
 mod advance;
