@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::facts::{Detail, ExecutionFacts, Facts};
+use super::facts::{Detail, ExecutionFacts, Facts, PackFacts, PackRef};
 use super::world::Object;
 
 /// Whether the objects look the same to whoever looks them up.
@@ -23,6 +23,23 @@ pub fn looks_same_but_for_status(before: &[Object], after: &[Object]) -> bool {
             Cow::Owned(Facts { detail: Detail::Execution(without), ..facts.clone() })
         }
         _ => Cow::Borrowed(facts),
+    })
+}
+
+/// Whether the objects look the same to a result, which asks a pack or an execution of nothing but
+/// when it lived, where it looks up its pack, and which pack or base it names.
+#[must_use]
+pub fn looks_same_to_results(before: &[Object], after: &[Object]) -> bool {
+    is_same(before, after, |facts| {
+        let detail = match &facts.detail {
+            Detail::Pack(pack) => Detail::Pack(PackFacts { base: pack.base.clone(), ..PackFacts::default() }),
+            Detail::Execution(execution) => {
+                let pack = PackRef { name: execution.pack.name.clone(), version: None };
+                Detail::Execution(ExecutionFacts { pack, ..ExecutionFacts::default() })
+            }
+            other => other.clone(),
+        };
+        Cow::Owned(Facts { owner: None, detail, ..facts.clone() })
     })
 }
 
@@ -51,7 +68,6 @@ mod tests {
 
     use super::*;
     use crate::domain::digest::Digest;
-    use crate::domain::facts::PackFacts;
     use crate::domain::history::{Content, History, Version};
     use crate::domain::identity::NaturalKey;
 
@@ -96,6 +112,23 @@ mod tests {
         assert!(!looks_same(&before, &object(&[(1, Some(5), pack(false)), (5, Some(9), pack(true))])));
         assert!(!looks_same(&before, &object(&[(2, Some(5), pack(false)), (5, None, pack(true))])));
         assert!(!looks_same(&before, &[]) && !looks_same(&[], &before));
+    }
+
+    #[test]
+    fn a_result_sees_names_and_clusters_and_no_status() {
+        let before = object(&[(1, None, pack(false))]);
+        let signed = object(&[(1, Some(5), pack(false)), (5, None, pack(true))]);
+        assert!(looks_same_to_results(&before, &signed) && !looks_same(&before, &signed));
+        let based = Detail::Pack(PackFacts { base: Some("base".to_owned()), ..PackFacts::default() });
+        assert!(!looks_same_to_results(&before, &object(&[(1, Some(5), pack(false)), (5, None, based)])));
+        let moved = |cluster: &str| {
+            let mut objects = object(&[(1, None, execution(None))]);
+            let mut content = Content::clone(&objects[0].history.versions[0].content);
+            content.facts.cluster = Some(cluster.to_owned());
+            objects[0].history.versions[0].content = Arc::new(content);
+            objects
+        };
+        assert!(!looks_same_to_results(&moved("a"), &moved("b")), "it is where the pack is looked up");
     }
 
     #[test]

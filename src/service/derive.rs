@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::RULES;
 use crate::domain::digest::Digest;
-use crate::domain::face::{looks_same, looks_same_but_for_status};
+use crate::domain::face::{looks_same, looks_same_but_for_status, looks_same_to_results};
 use crate::domain::facts::{Detail, Owner};
 use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
@@ -305,17 +305,12 @@ impl Derivation<'_> {
                 unheard.by_sequences.insert(key.clone());
             }
             let is_pack_or_execution = [kind::PACK, kind::EXECUTION].contains(&key.kind.as_str());
-            if is_pack_or_execution && is_same_life && self.pack_names(key) == pack_names(objects) {
+            if is_pack_or_execution && looks_same_to_results(&self.before(key), objects) {
                 unheard.by_results.insert(key.clone());
             }
             self.world.put_group(key.clone(), objects.clone());
         }
         unheard
-    }
-
-    fn pack_names(&self, key: &NaturalKey) -> BTreeSet<Named> {
-        let stored = self.old.get(key).into_iter().flatten();
-        stored.flat_map(|stored| named(stored.uid.as_deref(), &stored.history)).collect()
     }
 
     /// The changed keys themselves, the collections they ever joined, and what read them, if there is
@@ -672,30 +667,8 @@ fn lifetimes(objects: &[Object]) -> Vec<Lifetime> {
 struct Unheard {
     /// Executions with the same lifetimes.
     by_sequences: BTreeSet<NaturalKey>,
-    /// Packs and executions with the same lifetimes and names.
+    /// Packs and executions that look the same to results.
     by_results: BTreeSet<NaturalKey>,
-}
-
-/// From when an object had which names of packs.
-type Named = (Option<String>, i64, Option<String>, Option<String>);
-
-fn named(uid: Option<&str>, history: &History) -> Vec<Named> {
-    let mut found: Vec<Named> = Vec::new();
-    for version in &history.versions {
-        let base = match &version.content.facts.detail {
-            Detail::Pack(facts) => facts.base.clone(),
-            _ => None,
-        };
-        let name = pack_name(version).map(ToOwned::to_owned);
-        if found.last().is_none_or(|(.., last_name, last_base)| *last_name != name || *last_base != base) {
-            found.push((uid.map(ToOwned::to_owned), version.from, name, base));
-        }
-    }
-    found
-}
-
-fn pack_names(objects: &[Object]) -> BTreeSet<Named> {
-    objects.iter().flat_map(|object| named(object.uid.as_deref(), &object.history)).collect()
 }
 
 fn same_version(a: &Version, b: &Version) -> bool {

@@ -450,6 +450,9 @@ impl WriteTx {
         if changes.relist {
             let missing = self.missing_listings(changes.states.iter()).await?;
             insert.extend(missing.into_iter().filter(|row| !before.contains(row) || after.contains(row)));
+            // What was stored as the state of before may be what is wrong, and its listings right.
+            let stored = self.stored_listings(&insert.iter().cloned().collect::<Vec<_>>()).await?;
+            insert.retain(|row| !stored.contains(row));
         }
         Ok((before.difference(&after).cloned().collect(), insert.into_iter().collect()))
     }
@@ -483,9 +486,14 @@ impl WriteTx {
             .iter()
             .flat_map(|state| listings(self.source, state, counts.contains_key(&state.object_id)))
             .collect();
-        let stored: Vec<ListingRow> = self.tx.rows(&sql::LISTING_OPEN, &[self.tenant.into(), json(&expected)]).await?;
-        let stored: BTreeSet<ListingRow> = stored.into_iter().collect();
+        let stored = self.stored_listings(&expected).await?;
         Ok(expected.into_iter().filter(|row| !stored.contains(row)).collect())
+    }
+
+    /// Those of some listings that hold now.
+    async fn stored_listings(&mut self, rows: &[ListingRow]) -> Result<BTreeSet<ListingRow>, StoreError> {
+        let stored: Vec<ListingRow> = self.tx.rows(&sql::LISTING_OPEN, &[self.tenant.into(), json(&rows)]).await?;
+        Ok(stored.into_iter().collect())
     }
 
     pub(super) async fn write_listings(&mut self, (old, new): ListingDiff, seq: i64) -> Result<(), StoreError> {

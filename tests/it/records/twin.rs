@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use super::fleet::fleet;
 use super::model;
 use super::samples::pretty_assertions;
-use packtrail::service::rebuild::rebuild;
+use packtrail::service::rebuild::{follow_rules, rebuild};
 
-use crate::support::db::{Database, execute};
+use crate::support::db::{Database, execute, fetch};
 use crate::support::ingest::{NOW, send_all, state};
 
 /// How many fleets a quick run tries on each database; the long run tries thousands.
@@ -71,6 +71,7 @@ async fn rebuild_agrees_and_finds_what_was_planted() {
         let inputs = fleet(3);
         send_all(&store, "t", &inputs, 4).await;
         let before = state(&store, "t").await;
+        let listings = listed(&url).await;
         let sources: Vec<String> = before.as_object().unwrap().keys().cloned().collect();
         for source in &sources {
             let report = rebuild(&store, "t", source, true, NOW).await.unwrap();
@@ -87,6 +88,9 @@ async fn rebuild_agrees_and_finds_what_was_planted() {
             "DELETE FROM posting",
             "DELETE FROM thing",
             "UPDATE posting SET born_at = 3",
+            "DELETE FROM listing",
+            "UPDATE state SET base_pack = 'x', changed_at = 0",
+            "DELETE FROM mention",
         ] {
             execute(&url, plant).await;
             let mut surplus = 0;
@@ -100,7 +104,42 @@ async fn rebuild_agrees_and_finds_what_was_planted() {
             }
             assert!(surplus > 0, "{plant} was not noticed");
             pretty_assertions(&state(&store, "t").await, &before, plant);
+            assert_eq!(listed(&url).await, listings, "{plant}");
         }
+        store.close().await;
+    }
+}
+
+/// The listings that hold now, however often each.
+async fn listed(url: &str) -> Vec<(i64, i64, i64, i64)> {
+    let rows =
+        "SELECT term, place, key_hash, object_id FROM listing WHERE to_seq = 9223372036854775807 ORDER BY 1, 2, 3, 4";
+    fetch(url, rows).await
+}
+
+#[tokio::test]
+async fn a_store_of_older_rules_is_derived_anew_before_it_answers() {
+    for database in Database::all() {
+        let url = database.url().await;
+        let store = database.open().await;
+        send_all(&store, "t", &fleet(3), 4).await;
+        let (before, listings) = (state(&store, "t").await, listed(&url).await);
+        follow_rules(&store, false, NOW).await.unwrap();
+        // As older rules left it: without listings, and with facts that lack what the new ones ask for.
+        for older in [
+            "UPDATE tenant SET rules = 1",
+            "DELETE FROM listing",
+            "UPDATE state SET base_pack = '', changed_at = 0",
+            "UPDATE content SET facts = '{}'",
+        ] {
+            execute(&url, older).await;
+        }
+        let refused = follow_rules(&store, false, NOW).await.unwrap_err();
+        assert!(refused.to_string().contains("packtrail migrate"), "{refused}");
+        follow_rules(&store, true, NOW).await.unwrap();
+        pretty_assertions(&state(&store, "t").await, &before, "derived anew");
+        assert_eq!(listed(&url).await, listings);
+        follow_rules(&store, false, NOW).await.unwrap();
         store.close().await;
     }
 }
