@@ -6,12 +6,21 @@
 use std::borrow::Cow;
 
 use super::facts::{Detail, ExecutionFacts, Facts, PackFacts, PackRef};
+use super::names::Names;
 use super::world::Object;
 
 /// Whether the objects look the same to whoever looks them up.
 #[must_use]
 pub fn looks_same(before: &[Object], after: &[Object]) -> bool {
-    is_same(before, after, |facts| Cow::Borrowed(facts))
+    is_same(before, after, without_names)
+}
+
+/// What a record names for the graph concerns nobody but itself.
+fn without_names(facts: &Facts) -> Cow<'_, Facts> {
+    if facts.names.is_empty() {
+        return Cow::Borrowed(facts);
+    }
+    Cow::Owned(Facts { names: Names::default(), ..facts.clone() })
 }
 
 /// Whether the objects look the same to whoever does not ask how executions went.
@@ -20,9 +29,9 @@ pub fn looks_same_but_for_status(before: &[Object], after: &[Object]) -> bool {
     is_same(before, after, |facts| match &facts.detail {
         Detail::Execution(execution) => {
             let without = ExecutionFacts { result: None, executed: false, executed_at: None, ..execution.clone() };
-            Cow::Owned(Facts { detail: Detail::Execution(without), ..facts.clone() })
+            Cow::Owned(Facts { detail: Detail::Execution(without), names: Names::default(), ..facts.clone() })
         }
-        _ => Cow::Borrowed(facts),
+        _ => without_names(facts),
     })
 }
 
@@ -39,7 +48,7 @@ pub fn looks_same_to_results(before: &[Object], after: &[Object]) -> bool {
             }
             other => other.clone(),
         };
-        Cow::Owned(Facts { owner: None, detail, ..facts.clone() })
+        Cow::Owned(Facts { owner: None, detail, names: Names::default(), ..facts.clone() })
     })
 }
 

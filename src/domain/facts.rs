@@ -6,14 +6,15 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::kind;
+use super::names::Names;
 use super::time::parse_rfc3339;
 
 /// The label by which the operators mark a result that a later one replaced.
 const SUPERSEDED: &str = "ontai.dev/superseded";
 /// The label that names a result's execution.
-const EXECUTION_LABEL: &str = "ontai.dev/pack-execution";
+pub(super) const EXECUTION_LABEL: &str = "ontai.dev/pack-execution";
 /// The label that names a result's pack.
-const PACK_LABEL: &str = "ontai.dev/cluster-pack";
+pub(super) const PACK_LABEL: &str = "ontai.dev/cluster-pack";
 /// The annotations in which the management cluster signs an instance, newest name first.
 const MANAGEMENT_SIGNATURES: [&str; 2] =
     ["infrastructure.ontai.dev/management-signature", "runner.ontai.dev/management-signature"];
@@ -34,6 +35,9 @@ pub struct Facts {
     /// What only this kind has.
     #[serde(skip_serializing_if = "Detail::is_none")]
     pub detail: Detail,
+    /// What else it names, for the graph.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
 }
 
 /// An ownerReference to a `PackExecution`; its namespace is the owned object's.
@@ -276,6 +280,7 @@ pub fn extract(kind: &str, object: &Map<String, Value>) -> Facts {
             kind::INSTANCE => Detail::Instance(instance(&view)),
             _ => Detail::None,
         },
+        names: Names::read(kind, &view),
     }
 }
 
@@ -299,12 +304,14 @@ pub fn own_time(object: &Map<String, Value>) -> i64 {
     .unwrap_or(0)
 }
 
-type Object<'a> = Option<&'a Map<String, Value>>;
+/// A part of a record, if it is there and an object.
+pub(super) type Object<'a> = Option<&'a Map<String, Value>>;
 
-struct View<'a> {
-    metadata: Object<'a>,
-    spec: Object<'a>,
-    status: Object<'a>,
+/// A record by its parts.
+pub(super) struct View<'a> {
+    pub(super) metadata: Object<'a>,
+    pub(super) spec: Object<'a>,
+    pub(super) status: Object<'a>,
 }
 
 impl<'a> View<'a> {
@@ -313,11 +320,11 @@ impl<'a> View<'a> {
         Self { metadata: part("metadata"), spec: part("spec"), status: part("status") }
     }
 
-    fn label(&self, name: &str) -> Option<String> {
+    pub(super) fn label(&self, name: &str) -> Option<String> {
         self.nested("labels", name)
     }
 
-    fn annotation(&self, name: &str) -> Option<String> {
+    pub(super) fn annotation(&self, name: &str) -> Option<String> {
         self.nested("annotations", name)
     }
 
@@ -326,11 +333,13 @@ impl<'a> View<'a> {
     }
 }
 
-fn string(value: Option<&Value>) -> Option<String> {
+/// A text that is not empty.
+pub(super) fn string(value: Option<&Value>) -> Option<String> {
     value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
 }
 
-fn text(object: Object, name: &str) -> Option<String> {
+/// A member that is a text and not empty.
+pub(super) fn text(object: Object, name: &str) -> Option<String> {
     string(object?.get(name))
 }
 
@@ -349,7 +358,8 @@ fn owner(metadata: Object) -> Option<Owner> {
     })
 }
 
-fn pack_ref(spec: Object) -> PackRef {
+/// `spec.clusterPackRef` in either shape.
+pub(super) fn pack_ref(spec: Object) -> PackRef {
     match spec.and_then(|spec| spec.get("clusterPackRef")) {
         Some(Value::Object(reference)) => {
             PackRef { name: string(reference.get("name")), version: string(reference.get("version")) }

@@ -11,7 +11,8 @@ use super::history::Version;
 use super::identity::NaturalKey;
 use super::kind;
 use super::pack_version::PackVersion;
-use super::world::{Object, Reader, lookup_namespaces, pack_name, resolve_pack};
+use super::reference;
+use super::world::{Object, Reader, pack_name, resolve_pack};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -343,12 +344,7 @@ fn reports_known_result(reader: &Reader, object: &Object, name: &str) -> bool {
         Detail::Execution(facts) => facts.result.clone(),
         _ => None,
     });
-    let namespace = std::slice::from_ref(&object.key.namespace);
-    let is_own = |result: &Object| result.history.owner().map(|owner| &owner.uid) == object.uid.as_ref();
-    reader
-        .resolve_where(kind::RESULT, namespace, name, at, is_own)
-        .or_else(|| reader.resolve(kind::RESULT, namespace, name, at))
-        .is_some()
+    reference::report(reader, object, name, at).is_some()
 }
 
 fn family(reader: &Reader, object: &Object) -> Option<NaturalKey> {
@@ -437,7 +433,7 @@ fn signature_mismatch(reader: &Reader, object: &Object, facts: &ReceiptFacts) ->
     };
     // A new signature speaks of the instance of its own time, which may be another of the same name.
     let at = object.spec_reference_at(|version| (name(version), signature_of(version).map(ToOwned::to_owned)));
-    let instance = reader.resolve(kind::INSTANCE, &lookup_namespaces(object), &name(object.latest()), at)?;
+    let instance = reference::instance(reader, object, &name(object.latest()), at)?;
     let mut signatures = instance
         .history
         .versions

@@ -4,7 +4,8 @@ use super::digest::Digest;
 use super::facts::Detail;
 use super::identity::NaturalKey;
 use super::kind;
-use super::world::{Object, Reader, lookup_namespaces, pack_name, resolve_pack};
+use super::reference;
+use super::world::{Object, Reader, pack_name, resolve_pack};
 
 /// One result as statistics count it. Texts are empty where the record has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +90,10 @@ pub fn base_pack(reader: &Reader, object: &Object) -> Option<String> {
 }
 
 /// The execution of a result: its owner, else the one of its sequence's name.
-fn execution<'a>(reader: &Reader<'a>, result: &Object) -> Option<&'a Object> {
+pub fn execution<'a>(reader: &Reader<'a>, result: &Object) -> Option<&'a Object> {
     if let Some(owner) = result.history.owner() {
-        return [result.key.namespace.as_str(), ""].iter().find_map(|namespace| {
-            let group = reader.group(&NaturalKey::new(kind::EXECUTION, namespace, &owner.name));
-            group.iter().find(|execution| execution.uid.as_ref() == Some(&owner.uid))
-        });
+        return reference::by_uid(reader, &result.key.namespace, kind::EXECUTION, &owner.name, &owner.uid);
     }
     let (name, is_named) = result.sequence_name();
-    is_named.then(|| reader.resolve(kind::EXECUTION, &lookup_namespaces(result), name, result.birth())).flatten()
+    is_named.then(|| reference::execution(reader, result, name, result.birth())).flatten()
 }

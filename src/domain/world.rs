@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::facts::{Detail, ResultFacts};
 use super::history::{History, Version};
 use super::identity::NaturalKey;
-use super::kind;
+use super::reference;
 
 /// One object with its derived history.
 #[derive(Debug, Clone)]
@@ -114,6 +114,8 @@ pub fn result_facts(version: &Version) -> Option<&ResultFacts> {
 /// An object that was seen, and when it was closed: all that is asked of owners, whose histories are long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
+    /// Its row in the store.
+    pub id: i64,
     /// Its uid.
     pub uid: Option<String>,
     /// Its closing, microseconds; `None` while it lives.
@@ -150,10 +152,11 @@ impl World {
     pub fn end(&self, key: &NaturalKey, uid: &str) -> Option<Ended> {
         let is_it = |other: &Option<String>| other.as_deref() == Some(uid);
         match self.group(key) {
-            Some(group) => group
-                .iter()
-                .find(|object| is_it(&object.uid))
-                .map(|object| Ended { uid: object.uid.clone(), closed_at: object.history.closed_at() }),
+            Some(group) => group.iter().find(|object| is_it(&object.uid)).map(|object| Ended {
+                id: object.id,
+                uid: object.uid.clone(),
+                closed_at: object.history.closed_at(),
+            }),
             None => self.ends.get(key)?.iter().find(|ended| is_it(&ended.uid)).cloned(),
         }
     }
@@ -208,11 +211,27 @@ impl<'a> Reader<'a> {
 
     /// Whether an object of a key with a uid was ever seen.
     pub fn was_seen(&self, key: &NaturalKey, uid: &str) -> bool {
+        self.seen(key, uid).is_some()
+    }
+
+    /// The row of an owner, if it was ever seen. Not noted as read: who owns what is stored by itself, and
+    /// an owner that is new reaches what it owns that way. A status that moves on an execution so concerns
+    /// none of its thousands of results.
+    pub fn owner(&self, key: &NaturalKey, uid: &str) -> Option<i64> {
+        if !self.world.has_ends(key) {
+            self.missing_ends.borrow_mut().insert(key.clone());
+        }
+        self.world.end(key, uid).map(|ended| ended.id)
+    }
+
+    /// The row of the object of a key with a uid, if it was ever seen: without its history, which can be
+    /// long.
+    pub fn seen(&self, key: &NaturalKey, uid: &str) -> Option<i64> {
         self.read.borrow_mut().insert(key.clone());
         if !self.world.has_ends(key) {
             self.missing_ends.borrow_mut().insert(key.clone());
         }
-        self.world.end(key, uid).is_some()
+        self.world.end(key, uid).map(|ended| ended.id)
     }
 
     /// The objects of all keys that ever joined a collection, by natural key and uid: never in the
@@ -249,6 +268,12 @@ impl<'a> Reader<'a> {
     /// lived last before.
     pub fn resolve(&self, kind: &str, namespaces: &[String], name: &str, at: i64) -> Option<&'a Object> {
         self.resolve_where(kind, namespaces, name, at, |_| true)
+    }
+
+    /// [`Self::resolve`] of one natural key.
+    pub fn resolve_key(&self, key: &NaturalKey, at: i64) -> Option<&'a Object> {
+        let group = [self.group(key).iter().collect()];
+        alive(&group, at).or_else(|| last_before(&group, at))
     }
 
     /// [`Self::resolve`] among the objects that `accepts` lets through.
@@ -336,7 +361,7 @@ pub fn lookup_namespaces(referrer: &Object) -> Vec<String> {
 pub fn resolve_pack<'a>(reader: &Reader<'a>, referrer: &Object) -> Option<&'a Object> {
     let name = pack_name(referrer.latest())?;
     let at = referrer.spec_reference_at(|version| pack_name(version).map(ToOwned::to_owned));
-    reader.resolve(kind::PACK, &lookup_namespaces(referrer), name, at)
+    reference::pack(reader, referrer, name, at)
 }
 
 /// The name in `clusterPackRef`.

@@ -6,6 +6,8 @@ pub const AMBIGUOUS_SOURCE: &str = "AMBIGUOUS_SOURCE";
 pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
 /// An array of requests was sent; batching is off.
 pub const BATCH_DISABLED: &str = "BATCH_DISABLED";
+/// What is asked about is not there.
+pub const NOT_FOUND: &str = "NOT_FOUND";
 /// The caller lacks the scope for this.
 pub const FORBIDDEN: &str = "FORBIDDEN";
 /// The server failed; the cause is in its log under the trace id.

@@ -84,12 +84,17 @@ impl List {
         }
     }
 
-    fn encode(&self, key: &impl Serialize) -> String {
+    /// The cursor of a place in the list.
+    pub fn encode(&self, key: &impl Serialize) -> String {
         let cursor = (VERSION, &self.query, &self.tenant, key);
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
     }
 
-    fn decode<K: DeserializeOwned>(&self, cursor: &str) -> Result<K, ApiError> {
+    /// The place of a cursor.
+    ///
+    /// # Errors
+    /// If it is none of this list.
+    pub fn decode<K: DeserializeOwned>(&self, cursor: &str) -> Result<K, ApiError> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
         // The key has another form in another list, so it is read only after the rest was compared.
         let read: Option<(u8, String, String, serde_json::Value)> =

@@ -79,19 +79,31 @@ impl RequestContext {
     }
 }
 
-/// The view of a request as of an earlier commit; `None` if there is no such commit.
-///
-/// # Errors
-/// If the store fails, or nobody is known to be asking.
-pub async fn view_at(ctx: &Context<'_>, seq: i64) -> Result<Option<View>, ApiError> {
-    let request = RequestContext::of(ctx)?;
-    View::at(&request.store, Arc::clone(&request.tenant), request.largest_page, seq).await
-}
+/// Where the fields of a query stand: at the commit of the request, or at the one that `asOf` named.
+#[derive(Clone, Default)]
+pub struct Seat(Option<View>);
 
-/// The view of a request.
-///
-/// # Errors
-/// If the store fails, or nobody is known to be asking.
-pub async fn view(ctx: &Context<'_>) -> Result<View, ApiError> {
-    RequestContext::of(ctx)?.view().await
+impl Seat {
+    /// At a view that was asked for.
+    #[must_use]
+    pub fn at(view: View) -> Self {
+        Self(Some(view))
+    }
+
+    /// Whether it was asked for.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The view of the fields.
+    ///
+    /// # Errors
+    /// If the store fails, or nobody is known to be asking.
+    pub async fn view(&self, ctx: &Context<'_>) -> Result<View, ApiError> {
+        match &self.0 {
+            Some(view) => Ok(view.clone()),
+            None => RequestContext::of(ctx)?.view().await,
+        }
+    }
 }

@@ -25,6 +25,11 @@ impl ApiError {
         Self::new(code::BAD_USER_INPUT, message)
     }
 
+    /// What is asked about is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(code::NOT_FOUND, message)
+    }
+
     /// The caller may not do this.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(code::FORBIDDEN, message)

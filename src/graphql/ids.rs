@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
+use crate::service::query::lineage::Entity;
 
 /// What a global id names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub enum GlobalId {
     /// A pack family: source, name.
     #[serde(rename = "p")]
     PackFamily(String, String),
+    /// A vertex of the lineage graph that is nothing of the above.
+    #[serde(rename = "v")]
+    Vertex(Entity),
     /// An item in quarantine: the hash of its source and bytes.
     #[serde(rename = "x")]
     Quarantined(i64),

@@ -47,10 +47,10 @@ impl Default for GuardLimits {
             directives: 20,
             cost: 10_000,
             default_page: 20,
-            page_arguments: &["first", "last"],
+            page_arguments: &["first", "last", "limit"],
             list_arguments: &["ids"],
             // Buckets come of one statement, so that a thousand cost what a page of records does.
-            field_pages: &[("operationStats", 100)],
+            field_pages: &[("operationStats", 100), ("lineage", 500), ("lineagePaths", 10)],
         }
     }
 }

@@ -4,7 +4,7 @@ use async_graphql::Context;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Connection, List, Listed, PageArgs, Total};
-use super::context::{view, view_at};
+use super::context::Seat;
 use super::error::ApiError;
 use super::types::record::Recorded;
 use super::view::View;
@@ -49,6 +49,7 @@ impl Place {
 /// # Errors
 /// If the store fails, or the page cannot be had.
 pub async fn records<N: Listed>(
+    seat: &Seat,
     ctx: &Context<'_>,
     field: &str,
     kind: &str,
@@ -56,12 +57,12 @@ pub async fn records<N: Listed>(
     args: PageArgs,
     node: impl Fn(Recorded) -> N,
 ) -> Result<Connection<N>, ApiError> {
-    let mut view = view(ctx).await?;
+    let mut view = seat.view(ctx).await?;
     let page: Page<Place> = args.page(&list(&view, field, &asked))?;
     if let Some(Place::Changed(_, _, seq)) = page.from
         && seq != view.scope().seq()
     {
-        let then = view_at(ctx, seq).await?;
+        let then = view.pinned(ctx, seq).await?;
         view = then.ok_or_else(|| ApiError::bad_input("This cursor is of a commit that is not there."))?;
     }
     records_of(&view, field, kind, asked, args, node).await

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use async_graphql::Context;
 use async_graphql::dataloader::Loader;
 
+use super::context::RequestContext;
 use super::error::ApiError;
 use super::gather::Gather;
 use crate::domain::mention::Named;
@@ -72,13 +74,28 @@ impl View {
         Ok(Self::of(Scope::now(store, tenant).await?, largest_page))
     }
 
-    /// A tenant as of one of its commits; `None` if there is no such commit.
+    /// The tenant of a request as of one of its commits, as `asOf` asks for it; `None` if there is no such
+    /// commit.
     ///
     /// # Errors
-    /// If the store fails.
-    pub async fn at(store: &Store, tenant: Arc<str>, largest_page: usize, seq: i64) -> Result<Option<Self>, ApiError> {
-        let scope = Scope::at(store, tenant, seq).await?;
-        Ok(scope.map(|scope| Self::of(scope, largest_page)))
+    /// If the store fails, or nobody is known to be asking.
+    pub async fn as_of(ctx: &Context<'_>, seq: i64) -> Result<Option<Self>, ApiError> {
+        let request = RequestContext::of(ctx)?;
+        let scope = Scope::as_of(&request.store, Arc::clone(&request.tenant), seq).await?;
+        Ok(scope.map(|scope| Self::of(scope, request.largest_page)))
+    }
+
+    /// The same view at the commit that a cursor names, so that the pages of a list are of one state;
+    /// `None` if that is later, or not there.
+    ///
+    /// # Errors
+    /// If the store fails, or nobody is known to be asking.
+    pub async fn pinned(&self, ctx: &Context<'_>, seq: i64) -> Result<Option<Self>, ApiError> {
+        if seq > self.scope().seq() {
+            return Ok(None);
+        }
+        let scope = self.scope().pinned(&RequestContext::of(ctx)?.store, seq).await?;
+        Ok(scope.map(|scope| Self::of(scope, self.largest_page())))
     }
 
     fn of(scope: Scope, largest_page: usize) -> Self {

@@ -19,13 +19,14 @@ use crate::domain::findings::{self, Finding};
 use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
+use crate::domain::lineage::{self, Declared, Vertex};
 use crate::domain::mention::mentions;
 use crate::domain::operation::{self, Operation};
 use crate::domain::sequence::{self, Row, Sequence, Summary};
 use crate::domain::world::{Object, Reader, World, pack_name};
 use crate::storage::{
-    Changes, EdgeKind, EpochRow, FindingRow, NewOperation, NewVersion, OldVersion, Patch, RevisionRow, StateRow,
-    StoreError, StoredObject, StoredObserved, WriteTx, end_name, hash63,
+    Changes, EdgeKind, EpochRow, FindingRow, LineageRow, NewOperation, NewVersion, OldVersion, Patch, RevisionRow,
+    StateRow, StoreError, StoredObject, StoredObserved, WriteTx, end_name, hash63,
 };
 
 /// The observations of the natural keys that a batch touches.
@@ -67,6 +68,7 @@ pub async fn derive(tx: &mut WriteTx, touched: Touched, all: bool) -> Result<Der
         old: HashMap::new(),
         edges: BTreeSet::new(),
         patch: Patch::default(),
+        newly_owned: BTreeSet::new(),
         all,
     };
     let (histories, changed) = derivation.histories(touched).await?;
@@ -86,6 +88,8 @@ struct Derivation<'t> {
     edges: BTreeSet<(NaturalKey, EdgeKind, NaturalKey)>,
     /// What changes of the sequences that were advanced.
     patch: Patch,
+    /// What is owned by an execution that was not seen before.
+    newly_owned: BTreeSet<NaturalKey>,
     /// Every unit runs, whether or not what it reads looks the same.
     all: bool,
 }
@@ -115,6 +119,7 @@ struct Output {
     /// The base packs of a record's objects, in their order.
     bases: Vec<Option<String>>,
     operations: Vec<Operation>,
+    lineage: Vec<Declared>,
     sequence: Option<Sequence>,
     joins: Vec<NaturalKey>,
 }
@@ -130,7 +135,9 @@ impl Derivation<'_> {
             .filter(|(key, now)| self.lifetimes(key) != lifetimes(now))
             .map(|(key, _)| key.clone())
             .collect();
-        self.add_owned(&ended, &mut others).await?;
+        let born: BTreeSet<&NaturalKey> =
+            ended.iter().filter(|key| uids(&self.before(key)) != uids(&histories[*key])).collect();
+        self.add_owned(&ended, &born, &mut others).await?;
         for (key, objects) in &histories {
             self.world.put_group(key.clone(), objects.clone());
         }
@@ -140,9 +147,19 @@ impl Derivation<'_> {
         Ok((histories, changed))
     }
 
-    async fn add_owned(&mut self, owners: &[NaturalKey], into: &mut Touched) -> Result<(), StoreError> {
+    /// What owners own is to be derived again with them; where an owner is new, also what follows from it.
+    async fn add_owned(
+        &mut self,
+        owners: &[NaturalKey],
+        born: &BTreeSet<&NaturalKey>,
+        into: &mut Touched,
+    ) -> Result<(), StoreError> {
         let nodes: Vec<i64> = owners.iter().filter_map(|key| self.tx.node(key)).collect();
         let links = self.tx.dependents(&nodes, EdgeKind::OwnedBy).await?;
+        for owner in born {
+            let owned = self.tx.node(owner).and_then(|node| links.get(&node)).into_iter().flatten();
+            self.newly_owned.extend(owned.map(|(_, key)| key.clone()));
+        }
         let owned: BTreeMap<i64, NaturalKey> =
             links.into_values().flatten().filter(|(_, key)| !into.contains_key(key)).collect();
         let ids: Vec<i64> = owned.keys().copied().collect();
@@ -316,7 +333,7 @@ impl Derivation<'_> {
     /// The changed keys themselves, the collections they ever joined, and what read them, if there is
     /// anything new to read.
     async fn dirty_units(&mut self, dirty: &BTreeSet<NaturalKey>, unheard: &Unheard) -> Result<Units, StoreError> {
-        let mut units = Units { records: dirty.clone(), ..Units::default() };
+        let mut units = Units { records: dirty.union(&self.newly_owned).cloned().collect(), ..Units::default() };
         let by_node: HashMap<i64, &NaturalKey> =
             dirty.iter().filter_map(|key| Some((self.tx.node(key)?, key))).collect();
         let nodes: Vec<i64> = by_node.keys().copied().collect();
@@ -430,8 +447,10 @@ impl Derivation<'_> {
         let edges = std::mem::take(&mut self.edges);
         let mut keys: BTreeSet<NaturalKey> = outputs.keys().chain(histories.keys()).cloned().collect();
         keys.extend(edges.iter().flat_map(|(src, _, dst)| [src.clone(), dst.clone()]));
+        keys.extend(outputs.values().flat_map(|output| &output.lineage).filter_map(named_vertex).cloned());
         let keys: Vec<NaturalKey> = keys.into_iter().collect();
         self.tx.ensure_nodes(&keys).await?;
+        let sets = self.resource_sets(&outputs).await?;
         let node = |key: &NaturalKey| self.tx.node(key).ok_or_else(|| StoreError::Corrupt(format!("node {key}")));
 
         let patch = std::mem::take(&mut self.patch);
@@ -448,6 +467,9 @@ impl Derivation<'_> {
             if !key.is_collection() {
                 self.collect_states(unit, &key, output.bases, &mut derived.changes)?;
             }
+            for declared in output.lineage {
+                derived.changes.lineage.extend(self.lineage_row(&key, declared, &sets)?);
+            }
             let operations = output.operations.into_iter().map(|operation| NewOperation { node: unit, operation });
             derived.changes.operations.extend(operations);
             if let Some(sequence) = output.sequence {
@@ -459,6 +481,62 @@ impl Derivation<'_> {
             self.collect_history(key, objects, &mut derived)?;
         }
         Ok(derived)
+    }
+
+    /// The resource sets of the contents by which resources were applied, by content.
+    async fn resource_sets(
+        &mut self,
+        outputs: &BTreeMap<NaturalKey, Output>,
+    ) -> Result<HashMap<Digest, i64>, StoreError> {
+        let mut contents = BTreeMap::new();
+        for (key, output) in outputs {
+            for declared in output.lineage.iter().filter(|declared| matches!(declared.other, Vertex::Resources(_))) {
+                let digest = self.content_of(key, declared)?;
+                contents.insert(self.tx.content_id(&digest)?, digest);
+            }
+        }
+        let ids: Vec<i64> = contents.keys().copied().collect();
+        let sets = self.tx.resource_sets(&ids).await?;
+        Ok(sets.into_iter().map(|(content, set)| (contents[&content], set)).collect())
+    }
+
+    /// The content of the first version that asserts an edge.
+    fn content_of(&self, key: &NaturalKey, declared: &Declared) -> Result<Digest, StoreError> {
+        let object = self.after(key).iter().find(|object| object.id == declared.object);
+        let version = object.and_then(|object| object.history.versions.get(declared.first));
+        version
+            .map(|version| version.content.digest)
+            .ok_or_else(|| StoreError::Corrupt(format!("an edge of {key} is asserted by no version")))
+    }
+
+    /// The row of an edge; `None` for resources of a content that has none.
+    fn lineage_row(
+        &self,
+        key: &NaturalKey,
+        declared: Declared,
+        sets: &HashMap<Digest, i64>,
+    ) -> Result<Option<LineageRow>, StoreError> {
+        let node = |key: &NaturalKey| self.tx.node(key).ok_or_else(|| StoreError::Corrupt(format!("node {key}")));
+        let (other, within) = match &declared.other {
+            Vertex::Object(id) => (*id, 0),
+            Vertex::Key(key) => (node(key)?, 0),
+            Vertex::Resources(cluster) => match sets.get(&self.content_of(key, &declared)?) {
+                Some(set) => (*set, node(cluster)?),
+                None => return Ok(None),
+            },
+        };
+        let (src, dst) = if declared.is_effect { (other, declared.object) } else { (declared.object, other) };
+        Ok(Some(LineageRow {
+            src,
+            by_dst: i64::from(declared.is_effect),
+            kind: declared.kind.code(),
+            dst,
+            within,
+            field: declared.field.code(),
+            from_n: position(declared.first),
+            to_n: declared.last.map(position),
+            attribute: declared.attribute,
+        }))
     }
 
     fn collect_sequence(&self, unit: i64, sequence: &Sequence, changes: &mut Changes) {
@@ -635,8 +713,17 @@ fn run_unit(reader: &Reader, unit: &NaturalKey) -> Output {
             let bases = reader.group(unit).iter().map(|object| operation::base_pack(reader, object)).collect();
             let is_result = unit.kind == kind::RESULT;
             let operations = if is_result { operation::derive(reader, unit) } else { Vec::new() };
-            Output { findings, bases, operations, joins, ..Output::default() }
+            let lineage = lineage::declare(reader, unit);
+            Output { findings, bases, operations, lineage, joins, ..Output::default() }
         }
+    }
+}
+
+/// What an edge leads to, if that has only names.
+fn named_vertex(declared: &Declared) -> Option<&NaturalKey> {
+    match &declared.other {
+        Vertex::Object(_) => None,
+        Vertex::Key(key) | Vertex::Resources(key) => Some(key),
     }
 }
 
@@ -646,6 +733,10 @@ fn owner_key(key: &NaturalKey, owner: &Owner) -> NaturalKey {
 
 fn object(key: &NaturalKey, stored: &StoredObject) -> Object {
     Object { id: stored.id, key: key.clone(), uid: stored.uid.clone(), history: stored.history.clone() }
+}
+
+fn uids(objects: &[Object]) -> BTreeSet<Option<String>> {
+    objects.iter().map(|object| object.uid.clone()).collect()
 }
 
 type Lifetime = (Option<String>, i64, i64, Option<i64>);

@@ -440,21 +440,33 @@ impl Store {
     /// If the database fails.
     pub async fn as_of_now(&self, tenant: &str) -> Result<AsOf, StoreError> {
         let rows = self.pool.rows(&sql::HEAD_OF_TENANT, &[tenant.into()]).await?;
-        // No row has the tenant 0.
-        Ok(self.as_of_head(rows).unwrap_or_else(|| AsOf {
-            pool: self.pool.clone(),
-            tenant: 0,
-            seq: 0,
-            committed_at: 0,
-            sources: Arc::default(),
-        }))
+        Ok(self.as_of_head(rows).unwrap_or_else(|| self.before_all()))
     }
 
-    /// A tenant as of one of its commits; `None` if there is no such commit.
+    /// Before anything was known.
+    fn before_all(&self) -> AsOf {
+        // No row has the tenant 0.
+        AsOf { pool: self.pool.clone(), tenant: 0, seq: 0, committed_at: 0, sources: Arc::default() }
+    }
+
+    /// The last commit of a tenant that was made at a time or before, microseconds; 0 where there is none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn seq_at(&self, tenant: &str, at: i64) -> Result<i64, StoreError> {
+        let found: Option<(i64,)> = self.pool.row(&sql::COMMIT_AT, &[tenant.into(), at.into()]).await?;
+        Ok(found.map_or(0, |(seq,)| seq))
+    }
+
+    /// A tenant as of one of its commits; `None` if there is no such commit. Before its first, at 0,
+    /// nothing is known.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn as_of(&self, tenant: &str, seq: i64) -> Result<Option<AsOf>, StoreError> {
+        if seq == 0 {
+            return Ok(Some(self.before_all()));
+        }
         Ok(self.as_of_head(self.pool.rows(&sql::COMMIT_OF_TENANT, &[tenant.into(), seq.into()]).await?))
     }
 

@@ -497,6 +497,64 @@ macro_rules! operation_stats {
     };
 }
 
+/// The columns of an edge `l`.
+macro_rules! lineage_columns {
+    () => {
+        "l.src, l.by_dst, l.kind, l.dst, l.within, l.field, l.from_n, l.to_n, l.attribute, l.from_seq "
+    };
+}
+
+/// The edges of some vertices that hold as of a commit: $1 tenant, $2 commit, $3 vertices.
+macro_rules! lineage_hop {
+    ($end:literal) => {
+        concat!(
+            "SELECT ",
+            lineage_columns!(),
+            "FROM lineage l WHERE l.tenant_id = $1 AND l.",
+            $end,
+            " IN {ints $3} AND l.from_seq <= $2 AND l.to_seq > $2 "
+        )
+    };
+}
+
+/// Only edges of some kinds, $5: each column of the index is named, so that they are found among the many edges of a
+/// busy vertex.
+macro_rules! lineage_of_kinds {
+    () => {
+        "AND l.by_dst IN (0, 1) AND l.kind IN {ints $5} "
+    };
+}
+
+/// Only edges whose asserting object said so at a time.
+macro_rules! lineage_at {
+    ($at:literal) => {
+        concat!(
+            "AND EXISTS (SELECT 1 FROM version v WHERE v.tenant_id = l.tenant_id \
+             AND v.object_id = CASE WHEN l.by_dst = 1 THEN l.dst ELSE l.src END \
+             AND v.n >= l.from_n AND v.n <= COALESCE(l.to_n, 9223372036854775807) \
+             AND v.from_seq <= $2 AND v.to_seq > $2 AND v.from_at <= ",
+            $at,
+            " AND (v.to_at IS NULL OR v.to_at > ",
+            $at,
+            ")) "
+        )
+    };
+}
+
+/// The edges by which resources were applied: $1 tenant, $2 commit, $3 resources on clusters. 15 is `APPLIED`.
+macro_rules! lineage_appliers {
+    () => {
+        concat!(
+            "SELECT m.resource_id, ",
+            lineage_columns!(),
+            "FROM {rows $3: id int, within int} r \
+             JOIN resource_set_member m ON m.tenant_id = $1 AND m.resource_id = r.id \
+             JOIN lineage l ON l.tenant_id = $1 AND l.dst = m.set_id AND l.by_dst = 0 AND l.kind = 15 \
+             AND l.within = r.within AND l.from_seq <= $2 AND l.to_seq > $2 WHERE 1 = 1 "
+        )
+    };
+}
+
 catalogue! {
     /// Makes a tenant on its first record.
     TENANT_ENSURE = "INSERT INTO tenant (name, next_id, rules) VALUES ($1, 1, $2) ON CONFLICT (name) DO NOTHING";
@@ -583,7 +641,7 @@ catalogue! {
         WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} ORDER BY v.object_id, v.n";
 
     /// The uids of the objects of nodes, and when they were closed: without their histories.
-    ENDS_OF_NODES = "SELECT s.node_id, o.uid, s.closed_at FROM state s \
+    ENDS_OF_NODES = "SELECT s.node_id, s.object_id, o.uid, s.closed_at FROM state s \
         JOIN object o ON o.tenant_id = s.tenant_id AND o.id = s.object_id \
         WHERE s.tenant_id = $1 AND s.node_id IN {ints $2} AND s.to_seq = 9223372036854775807";
 
@@ -762,6 +820,56 @@ catalogue! {
     MENTIONS_INSERT = "INSERT INTO mention (tenant_id, kind, source_id, name, from_seq) \
         SELECT $1, r.kind, $4, r.name, $2 FROM {rows $3: kind text, name text} r WHERE 1 = 1 \
         ON CONFLICT (tenant_id, kind, source_id, name) DO NOTHING";
+    /// The resource sets of contents.
+    CONTENTS_SETS = "SELECT id, resource_set_id FROM content WHERE tenant_id = $1 AND id IN {ints $2} \
+        AND resource_set_id IS NOT NULL";
+    /// The edges that objects assert now.
+    LINEAGE_OPEN = concat!("SELECT ", lineage_columns!(), "FROM lineage l WHERE l.tenant_id = $1 \
+        AND l.src IN {ints $2} AND l.by_dst = 0 AND l.to_seq = 9223372036854775807 \
+        UNION ALL SELECT ", lineage_columns!(), "FROM lineage l WHERE l.tenant_id = $1 \
+        AND l.dst IN {ints $2} AND l.by_dst = 1 AND l.to_seq = 9223372036854775807");
+    /// Ends edges.
+    LINEAGE_CLOSE = "UPDATE lineage SET to_seq = $2 FROM {rows $3: src int, by_dst int, kind int, dst int, \
+        within int, field int, from_n int, from_seq int} r WHERE lineage.tenant_id = $1 AND lineage.src = r.src \
+        AND lineage.by_dst = r.by_dst AND lineage.kind = r.kind AND lineage.dst = r.dst \
+        AND lineage.within = r.within AND lineage.field = r.field AND lineage.from_n = r.from_n \
+        AND lineage.from_seq = r.from_seq";
+    /// Writes edges.
+    LINEAGE_INSERT = "INSERT INTO lineage (tenant_id, src, by_dst, kind, dst, within, field, from_n, to_n, attribute, \
+        from_seq, to_seq, rules) SELECT $1, r.src, r.by_dst, r.kind, r.dst, r.within, r.field, r.from_n, r.to_n, \
+        r.attribute, $2, 9223372036854775807, $4 FROM {rows $3: src int, by_dst int, kind int, dst int, within int, \
+        field int, from_n int, to_n int, attribute text} r";
+    /// One hop from cause to effect.
+    LINEAGE_DOWN = concat!(lineage_hop!("src"), "LIMIT $4");
+    /// One hop from effect to cause.
+    LINEAGE_UP = concat!(lineage_hop!("dst"), "LIMIT $4");
+    /// One hop from cause to effect, by some kinds of edges.
+    LINEAGE_DOWN_KINDS = concat!(lineage_hop!("src"), lineage_of_kinds!(), "LIMIT $4");
+    /// One hop from effect to cause, by some kinds of edges.
+    LINEAGE_UP_KINDS = concat!(lineage_hop!("dst"), lineage_of_kinds!(), "LIMIT $4");
+    /// One hop from cause to effect, by what held at a time.
+    LINEAGE_DOWN_AT = concat!(lineage_hop!("src"), lineage_of_kinds!(), lineage_at!("$6"), "LIMIT $4");
+    /// One hop from effect to cause, by what held at a time.
+    LINEAGE_UP_AT = concat!(lineage_hop!("dst"), lineage_of_kinds!(), lineage_at!("$6"), "LIMIT $4");
+    /// By which edges resources on clusters were applied.
+    LINEAGE_APPLIERS = concat!(lineage_appliers!(), "LIMIT $4");
+    /// The same, by what held at a time.
+    LINEAGE_APPLIERS_AT = concat!(lineage_appliers!(), lineage_at!("$5"), "LIMIT $4");
+    /// The resources of sets.
+    SET_MEMBERS = "SELECT set_id, resource_id FROM resource_set_member \
+        WHERE tenant_id = $1 AND set_id IN {ints $2} LIMIT $3";
+    /// The names of objects, and of nodes that are none.
+    VERTEX_NAMES = "SELECT o.id, CAST(1 AS BIGINT) AS is_object, n.source_id, n.kind, n.cluster, n.namespace, n.name, o.uid \
+        FROM object o JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
+        WHERE o.tenant_id = $1 AND o.id IN {ints $2} \
+        UNION ALL SELECT n.id, CAST(0 AS BIGINT), n.source_id, n.kind, n.cluster, n.namespace, n.name, '' FROM node n \
+        WHERE n.tenant_id = $1 AND n.id IN {ints $2}";
+    /// Resources by row.
+    RESOURCES_BY_ID = "SELECT id, api_version, kind, namespace, name FROM resource \
+        WHERE tenant_id = $1 AND id IN {ints $2}";
+    /// A resource by its names.
+    RESOURCE_LOOKUP = "SELECT id FROM resource WHERE tenant_id = $1 AND kind = $2 AND namespace = $3 AND name = $4 \
+        AND api_version = $5";
     /// What is or was in quarantine already.
     QUARANTINE_FIND = "SELECT id FROM quarantine WHERE tenant_id = $1 AND id IN {ints $2}";
     /// How full the quarantine is.
@@ -817,6 +925,9 @@ catalogue! {
     /// A tenant, where its ledger stands, and its sources, a row each; one row without, where it has none.
     HEAD_OF_TENANT = concat!("SELECT ", head_columns!(),
         "FROM tenant t JOIN ledger_head h ON h.tenant_id = t.id ", head_sources!(), "WHERE t.name = $1 ORDER BY s.name");
+    /// The last commit at a time or before.
+    COMMIT_AT = "SELECT c.seq FROM tenant t JOIN ledger_commit c ON c.tenant_id = t.id AND c.committed_at <= $2 \
+        WHERE t.name = $1 ORDER BY c.committed_at DESC, c.seq DESC LIMIT 1";
     /// The same as of one of its commits.
     COMMIT_OF_TENANT = concat!("SELECT ", head_columns!(),
         "FROM tenant t JOIN ledger_commit h ON h.tenant_id = t.id AND h.seq = $2 ", head_sources!(),

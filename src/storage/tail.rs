@@ -121,6 +121,7 @@ impl WriteTx {
         #[derive(FromRow)]
         struct Row {
             node_id: i64,
+            object_id: i64,
             uid: String,
             closed_at: Option<i64>,
         }
@@ -129,9 +130,9 @@ impl WriteTx {
             return Ok(ends);
         }
         let rows: Vec<Row> = self.tx.rows(&sql::ENDS_OF_NODES, &[self.tenant.into(), json(&nodes)]).await?;
-        for Row { node_id, uid, closed_at } in rows {
+        for Row { node_id, object_id: id, uid, closed_at } in rows {
             let uid = Some(uid).filter(|uid| !uid.is_empty());
-            ends.entry(node_id).or_default().push(Ended { uid, closed_at });
+            ends.entry(node_id).or_default().push(Ended { id, uid, closed_at });
         }
         Ok(ends)
     }

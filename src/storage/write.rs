@@ -9,6 +9,7 @@ use sqlx::FromRow;
 
 use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
+use super::lineage::LineageRow;
 use super::read::{BodyRow, unpack};
 use super::search::Document;
 use super::sql::{self, Statement};
@@ -417,6 +418,8 @@ pub struct Changes {
     pub patch: Patch,
     /// All operations of the results among the units.
     pub operations: Vec<NewOperation>,
+    /// All edges that the objects whose states were derived assert.
+    pub lineage: Vec<LineageRow>,
     /// What the derived versions name.
     pub mentions: BTreeSet<(Named, String)>,
     /// Edges that may be new.
@@ -521,7 +524,7 @@ struct VersionRow {
 }
 
 /// A derived row that holds now.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, FromRow)]
 pub struct WithSeq<T> {
     /// The row.
     #[sqlx(flatten)]
@@ -1359,6 +1362,9 @@ impl WriteTx {
         let (old, new) = self.diff_operations(changes).await?;
         difference.surplus += old.len();
         difference.missing += new.len();
+        let (old, new) = self.diff_lineage(changes).await?;
+        difference.surplus += old.len();
+        difference.missing += new.len();
         difference.missing += self.new_mentions(changes).await?;
         Ok(difference)
     }
@@ -1428,6 +1434,7 @@ impl WriteTx {
         let findings = self.diff_findings(changes).await?;
         let states = self.diff_states(changes).await?;
         let listings = self.diff_listings(changes, &states, &findings).await?;
+        let lineage = self.diff_lineage(changes).await?;
         self.move_documents(&states.0, &states.1).await?;
         // Last of all what the whole tenant waits for: the head of the ledger.
         let commit = self.take_commit(&changes.entries, now).await?;
@@ -1438,6 +1445,7 @@ impl WriteTx {
         self.write_revisions(revisions, seq, changes.rules).await?;
         self.write_findings(findings, seq, changes.rules).await?;
         self.write_listings(listings, seq).await?;
+        self.write_lineage(lineage, seq, changes.rules).await?;
         self.write_operations(operations, changes.rules).await?;
         self.write_mentions(changes, seq).await?;
         self.write_quarantine(changes, seq).await?;
@@ -1694,7 +1702,7 @@ impl WriteTx {
 }
 
 /// The stored rows that should not be there, and the derived rows that should.
-fn diff<T: Eq + Hash + Clone>(open: &[WithSeq<T>], derived: &[T]) -> (Vec<WithSeq<T>>, Vec<T>) {
+pub(super) fn diff<T: Eq + Hash + Clone>(open: &[WithSeq<T>], derived: &[T]) -> (Vec<WithSeq<T>>, Vec<T>) {
     let known: HashSet<&T> = open.iter().map(|o| &o.row).collect();
     let new = derived.iter().filter(|row| !known.contains(row)).cloned().collect();
     let wanted: HashSet<&T> = derived.iter().collect();

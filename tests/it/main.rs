@@ -9,6 +9,7 @@ mod input;
 mod insight;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
+mod lineage;
 mod records;
 mod server;
 mod storage;

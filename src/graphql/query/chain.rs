@@ -4,7 +4,7 @@ use async_graphql::{Context, InputObject, Object};
 
 use crate::auth::Scope;
 use crate::graphql::connection::{Connection, List, PageArgs, Total};
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::types::chain::RevisionChain;
@@ -26,8 +26,8 @@ struct OperationSequenceFilter {
     status: Option<ChainStatus>,
 }
 
-#[derive(Default)]
-pub struct ChainQuery;
+#[derive(Clone, Default)]
+pub struct ChainQuery(pub Seat);
 
 #[Object]
 impl ChainQuery {
@@ -42,7 +42,7 @@ impl ChainQuery {
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<OperationSequence>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let OperationSequenceFilter { source, namespace, name, status } = filter.unwrap_or_default();
         let filter = SequenceFilter { source: None, namespace, name, status: status.map(Into::into) };
         let listed =
@@ -85,7 +85,7 @@ impl ChainQuery {
                 return Err(ApiError::bad_input("Name the epoch by epoch or by epochUid, not by both."));
             }
         };
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let Some(source) = view.scope().pick_source(source.as_deref())? else { return Ok(None) };
         let sequence = SequenceName { source: source.id, namespace, name: pack_execution };
         RevisionChain::find(&view, sequence, &pick).await

@@ -5,7 +5,7 @@ use async_graphql::{Context, ID, Object};
 use crate::auth::Scope;
 use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::permission::Needs;
@@ -15,8 +15,8 @@ use crate::graphql::types::record::Recorded;
 use crate::graphql::view::{VersionKey, View};
 use crate::service::query::{Identity, Which};
 
-#[derive(Default)]
-pub struct DiffQuery;
+#[derive(Clone, Default)]
+pub struct DiffQuery(pub Seat);
 
 #[Object]
 impl DiffQuery {
@@ -28,7 +28,7 @@ impl DiffQuery {
         #[graphql(desc = "The id of the first result.")] from: ID,
         #[graphql(desc = "The id of the second result.")] to: ID,
     ) -> Result<Option<RevisionDiff>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let (from, to) = tokio::try_join!(result(&view, &from), result(&view, &to))?;
         match from.zip(to) {
             Some((from, to)) => RevisionDiff::of(from, to).await.map(Some),
@@ -45,7 +45,7 @@ impl DiffQuery {
         #[graphql(desc = "The number of the first version, from 1.")] from: Int53,
         #[graphql(desc = "The number of the second version, from 1.")] to: Int53,
     ) -> Result<Option<VersionDiff>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let Some(record) = find(&view, &record).await? else { return Ok(None) };
         let version = |number: Int53| view.load(VersionKey(record.record.object, number.0 - 1));
         let (from, to) = tokio::try_join!(version(from), version(to))?;

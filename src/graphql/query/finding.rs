@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::auth::Scope;
 use crate::domain::findings;
 use crate::graphql::connection::{Connection, List, PageArgs, Total};
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::scalar::DateTime;
@@ -139,8 +139,8 @@ fn narrowed_by(asked: &FindingsAsked, order: FindingOrder) -> impl Serialize {
     )
 }
 
-#[derive(Default)]
-pub struct FindingQuery;
+#[derive(Clone, Default)]
+pub struct FindingQuery(pub Seat);
 
 #[Object]
 impl FindingQuery {
@@ -158,7 +158,7 @@ impl FindingQuery {
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<Finding>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let order = order_by.unwrap_or_default();
         let order = FindingOrder {
             by_severity: order.field == FindingOrderField::Severity,
@@ -190,7 +190,7 @@ impl FindingQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "What narrows the findings.")] filter: Option<FindingFilter>,
     ) -> Result<Vec<FindingCount>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let Some(asked) = filter.unwrap_or_default().asked(&view).await? else { return Ok(Vec::new()) };
         Ok(view.scope().count_findings(&asked).await?.into_iter().map(Into::into).collect())
     }

@@ -4,13 +4,14 @@ use async_graphql::{Context, InputObject, Object};
 
 use crate::auth::Scope;
 use crate::graphql::connection::{Connection, List, PageArgs, Total};
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::scalar::DateTime;
 use crate::graphql::types::enums::{FailureCategory, OperationStatus};
+use crate::graphql::types::lineage_kind::LineageNodeKind;
 use crate::graphql::types::operation_stats::{OperationStatsBucket, OperationStatsDimension};
-use crate::graphql::types::search::{LineageNodeKind, SearchHit};
+use crate::graphql::types::search::SearchHit;
 use crate::service::query::{OperationsAsked, SearchAsked};
 use crate::storage::{BirthPlace, OperationFilter, Page};
 
@@ -73,8 +74,8 @@ fn word(asked: Option<Option<&'static str>>) -> Result<Option<String>, ApiError>
     }
 }
 
-#[derive(Default)]
-pub struct InsightQuery;
+#[derive(Clone, Default)]
+pub struct InsightQuery(pub Seat);
 
 #[Object]
 impl InsightQuery {
@@ -97,7 +98,7 @@ impl InsightQuery {
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<SearchHit>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let stored = kinds.as_deref().map(LineageNodeKind::stored);
         let (kinds, beside) = stored.map_or((None, None), |(kinds, beside)| (Some(kinds), beside));
         let asked = SearchAsked { text, source, kinds, beside };
@@ -125,7 +126,7 @@ impl InsightQuery {
         group_by: Vec<OperationStatsDimension>,
     ) -> Result<Vec<OperationStatsBucket>, ApiError> {
         let asked = filter.unwrap_or_default().asked(&group_by)?;
-        let stats = view(ctx).await?.scope().operation_stats(&asked).await?;
+        let stats = self.0.view(ctx).await?.scope().operation_stats(&asked).await?;
         Ok(stats.into_iter().map(|stats| OperationStatsBucket::new(stats, &asked.by)).collect())
     }
 }

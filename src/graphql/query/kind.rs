@@ -6,7 +6,7 @@ use crate::auth::Scope;
 use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
 use crate::graphql::connection::{Connection, PageArgs};
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::record_list::records;
@@ -16,8 +16,8 @@ use crate::graphql::types::pack_instance::PackInstance;
 use crate::graphql::types::record::{Record, Recorded};
 use crate::graphql::types::record_filter::{RecordFilter, RecordOrder};
 
-#[derive(Default)]
-pub struct KindQuery;
+#[derive(Clone, Default)]
+pub struct KindQuery(pub Seat);
 
 #[Object]
 impl KindQuery {
@@ -34,7 +34,7 @@ impl KindQuery {
         )]
         uid: Option<String>,
     ) -> Result<Option<PackInstance>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let key = NaturalKey::new(kind::INSTANCE, &namespace, &name);
         let found = view.scope().find_record(source.as_deref(), key, uid).await?;
         Ok(found.map(|record| PackInstance(Recorded::new(&view, record))))
@@ -57,7 +57,7 @@ impl KindQuery {
     ) -> Result<Connection<PackInstance>, ApiError> {
         let asked = filter.unwrap_or_default().asked(order_by)?;
         let page = PageArgs::new(first, after, last, before);
-        records(ctx, "packInstances", kind::INSTANCE, asked, page, PackInstance).await
+        records(&self.0, ctx, "packInstances", kind::INSTANCE, asked, page, PackInstance).await
     }
 
     /// A drift signal by natural key; null if it was never seen.
@@ -73,7 +73,7 @@ impl KindQuery {
         )]
         uid: Option<String>,
     ) -> Result<Option<DriftSignal>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let key = NaturalKey::new(kind::DRIFT_SIGNAL, &namespace, &name);
         let found = view.scope().find_record(source.as_deref(), key, uid).await?;
         Ok(found.map(|record| DriftSignal(Recorded::new(&view, record))))
@@ -96,7 +96,7 @@ impl KindQuery {
     ) -> Result<Connection<DriftSignal>, ApiError> {
         let asked = filter.unwrap_or_default().asked(order_by)?;
         let page = PageArgs::new(first, after, last, before);
-        records(ctx, "driftSignals", kind::DRIFT_SIGNAL, asked, page, DriftSignal).await
+        records(&self.0, ctx, "driftSignals", kind::DRIFT_SIGNAL, asked, page, DriftSignal).await
     }
 
     /// A lineage index by natural key; null if it was never seen.
@@ -112,7 +112,7 @@ impl KindQuery {
         )]
         uid: Option<String>,
     ) -> Result<Option<LineageIndex>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let key = NaturalKey::new(kind::LINEAGE_INDEX, &namespace, &name);
         let found = view.scope().find_record(source.as_deref(), key, uid).await?;
         Ok(found.map(|record| LineageIndex(Recorded::new(&view, record))))
@@ -135,7 +135,7 @@ impl KindQuery {
     ) -> Result<Connection<LineageIndex>, ApiError> {
         let asked = filter.unwrap_or_default().asked(order_by)?;
         let page = PageArgs::new(first, after, last, before);
-        records(ctx, "lineageIndexes", kind::LINEAGE_INDEX, asked, page, LineageIndex).await
+        records(&self.0, ctx, "lineageIndexes", kind::LINEAGE_INDEX, asked, page, LineageIndex).await
     }
 
     /// The records of any one kind, the newest first unless ordered otherwise.
@@ -161,7 +161,15 @@ impl KindQuery {
             return Err(ApiError::bad_input("This is no kind."));
         }
         let asked = filter.unwrap_or_default().asked(order_by)?;
-        records(ctx, &format!("records of {kind}"), &kind, asked, PageArgs::new(first, after, last, before), Record::of)
-            .await
+        records(
+            &self.0,
+            ctx,
+            &format!("records of {kind}"),
+            &kind,
+            asked,
+            PageArgs::new(first, after, last, before),
+            Record::of,
+        )
+        .await
     }
 }

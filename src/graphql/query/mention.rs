@@ -5,14 +5,14 @@ use async_graphql::{Context, Object};
 use crate::auth::Scope;
 use crate::domain::mention::Named;
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::types::mention::{Cluster, Mentioned, PackFamily};
 use crate::storage::{Page, StoredMention};
 
-#[derive(Default)]
-pub struct MentionQuery;
+#[derive(Clone, Default)]
+pub struct MentionQuery(pub Seat);
 
 #[Object]
 impl MentionQuery {
@@ -24,7 +24,7 @@ impl MentionQuery {
         #[graphql(desc = "The source; may be left out while the tenant has only one.")] source: Option<String>,
         #[graphql(desc = "The name.")] name: String,
     ) -> Result<Option<Cluster>, ApiError> {
-        Ok(find(ctx, source, Named::Cluster, name).await?.map(Cluster))
+        Ok(find(&self.0, ctx, source, Named::Cluster, name).await?.map(Cluster))
     }
 
     /// The clusters that records name, by source and name.
@@ -38,7 +38,7 @@ impl MentionQuery {
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<Cluster>, ApiError> {
-        list(ctx, "clusters", Named::Cluster, source, PageArgs::new(first, after, last, before), Cluster).await
+        list(&self.0, ctx, "clusters", Named::Cluster, source, PageArgs::new(first, after, last, before), Cluster).await
     }
 
     /// A pack family by name; null if no pack is of it.
@@ -49,7 +49,7 @@ impl MentionQuery {
         #[graphql(desc = "The source; may be left out while the tenant has only one.")] source: Option<String>,
         #[graphql(desc = "The name: the `basePackName` of its packs.")] name: String,
     ) -> Result<Option<PackFamily>, ApiError> {
-        Ok(find(ctx, source, Named::PackFamily, name).await?.map(PackFamily))
+        Ok(find(&self.0, ctx, source, Named::PackFamily, name).await?.map(PackFamily))
     }
 
     /// The families that packs are of, by source and name.
@@ -63,23 +63,33 @@ impl MentionQuery {
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<PackFamily>, ApiError> {
-        list(ctx, "packFamilies", Named::PackFamily, source, PageArgs::new(first, after, last, before), PackFamily)
-            .await
+        list(
+            &self.0,
+            ctx,
+            "packFamilies",
+            Named::PackFamily,
+            source,
+            PageArgs::new(first, after, last, before),
+            PackFamily,
+        )
+        .await
     }
 }
 
 async fn find(
+    seat: &Seat,
     ctx: &Context<'_>,
     source: Option<String>,
     named: Named,
     name: String,
 ) -> Result<Option<Mentioned>, ApiError> {
-    let view = view(ctx).await?;
+    let view = seat.view(ctx).await?;
     let Some(source) = view.scope().pick_source(source.as_deref())? else { return Ok(None) };
     Mentioned::find(&view, source.id, named, name).await
 }
 
 async fn list<N: Listed>(
+    seat: &Seat,
     ctx: &Context<'_>,
     field: &str,
     named: Named,
@@ -87,7 +97,7 @@ async fn list<N: Listed>(
     page: PageArgs,
     node: impl Fn(Mentioned) -> N,
 ) -> Result<Connection<N>, ApiError> {
-    let view = view(ctx).await?;
+    let view = seat.view(ctx).await?;
     let listed = List::new(&view, field, &source);
     let page: Page<(String, String)> = page.page(&listed)?;
     let rows = view.scope().list_mentions(named, source.as_deref(), page.clone()).await?;

@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Object};
 use futures_util::future::try_join_all;
 
 use crate::auth::Scope;
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::types::node::{Node, find};
@@ -12,8 +12,8 @@ use crate::graphql::types::node::{Node, find};
 /// The most ids of one request: as many as a page has at most.
 const MAX_IDS: usize = 100;
 
-#[derive(Default)]
-pub struct NodeQuery;
+#[derive(Clone, Default)]
+pub struct NodeQuery(pub Seat);
 
 #[Object]
 impl NodeQuery {
@@ -24,7 +24,7 @@ impl NodeQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The global id, as an `id` field gave it.")] id: ID,
     ) -> Result<Option<Node>, ApiError> {
-        find(&view(ctx).await?, &id).await
+        find(&self.0.view(ctx).await?, &id).await
     }
 
     /// Things by their global ids, in their order; null for those that are not there.
@@ -37,7 +37,7 @@ impl NodeQuery {
         if ids.len() > MAX_IDS {
             return Err(ApiError::bad_input(format!("Ask for at most {MAX_IDS} ids.")));
         }
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         try_join_all(ids.iter().map(|id| find(&view, id))).await
     }
 }

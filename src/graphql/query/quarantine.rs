@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::auth::Scope;
 use crate::graphql::connection::{Connection, List, PageArgs, Total};
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::scalar::DateTime;
@@ -30,8 +30,8 @@ fn narrowed_by(asked: &QuarantineAsked) -> impl Serialize {
     (asked.source.clone(), asked.code.clone(), asked.received_from, asked.received_until)
 }
 
-#[derive(Default)]
-pub struct QuarantineQuery;
+#[derive(Clone, Default)]
+pub struct QuarantineQuery(pub Seat);
 
 #[Object]
 impl QuarantineQuery {
@@ -46,7 +46,7 @@ impl QuarantineQuery {
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<QuarantinedItem>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let filter = filter.unwrap_or_default();
         let asked = QuarantineAsked {
             source: filter.source,

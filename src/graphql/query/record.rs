@@ -6,7 +6,7 @@ use crate::auth::Scope;
 use crate::domain::identity::{NaturalKey, RECEIPT_NAMESPACE};
 use crate::domain::kind;
 use crate::graphql::connection::{Connection, PageArgs};
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::record_list::records;
@@ -22,8 +22,8 @@ use crate::graphql::types::record_filter::{
 use crate::service::query::RecordsAsked;
 use crate::storage::{RecordFilter, RecordList};
 
-#[derive(Default)]
-pub struct RecordQuery;
+#[derive(Clone, Default)]
+pub struct RecordQuery(pub Seat);
 
 #[Object]
 impl RecordQuery {
@@ -41,7 +41,7 @@ impl RecordQuery {
         uid: Option<String>,
     ) -> Result<Option<ClusterPack>, ApiError> {
         let key = NaturalKey::new(kind::PACK, &namespace, &name);
-        Ok(find(ctx, source, key, uid).await?.map(ClusterPack))
+        Ok(find(&self.0, ctx, source, key, uid).await?.map(ClusterPack))
     }
 
     /// An execution by natural key; null if it was never seen.
@@ -58,7 +58,7 @@ impl RecordQuery {
         uid: Option<String>,
     ) -> Result<Option<PackExecution>, ApiError> {
         let key = NaturalKey::new(kind::EXECUTION, &namespace, &name);
-        Ok(find(ctx, source, key, uid).await?.map(PackExecution))
+        Ok(find(&self.0, ctx, source, key, uid).await?.map(PackExecution))
     }
 
     /// A result by natural key; null if it was never seen.
@@ -75,7 +75,7 @@ impl RecordQuery {
         uid: Option<String>,
     ) -> Result<Option<PackOperationResult>, ApiError> {
         let key = NaturalKey::new(kind::RESULT, &namespace, &name);
-        Ok(find(ctx, source, key, uid).await?.map(PackOperationResult))
+        Ok(find(&self.0, ctx, source, key, uid).await?.map(PackOperationResult))
     }
 
     /// A receipt by natural key; null if it was never seen.
@@ -94,7 +94,7 @@ impl RecordQuery {
         uid: Option<String>,
     ) -> Result<Option<PackReceipt>, ApiError> {
         let key = NaturalKey { cluster, ..NaturalKey::new(kind::RECEIPT, &namespace, &name) };
-        Ok(find(ctx, source, key, uid).await?.map(PackReceipt))
+        Ok(find(&self.0, ctx, source, key, uid).await?.map(PackReceipt))
     }
 
     /// A record of any kind by natural key; null if it was never seen.
@@ -122,7 +122,7 @@ impl RecordQuery {
         if key.is_collection() {
             return Ok(None);
         }
-        Ok(find(ctx, source, key, uid).await?.map(Record::of))
+        Ok(find(&self.0, ctx, source, key, uid).await?.map(Record::of))
     }
 
     /// Packs, the newest first unless ordered otherwise.
@@ -141,7 +141,8 @@ impl RecordQuery {
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<ClusterPack>, ApiError> {
         let asked = filter.unwrap_or_default().asked(order_by)?;
-        records(ctx, "clusterPacks", kind::PACK, asked, PageArgs::new(first, after, last, before), ClusterPack).await
+        records(&self.0, ctx, "clusterPacks", kind::PACK, asked, PageArgs::new(first, after, last, before), ClusterPack)
+            .await
     }
 
     /// Executions, the newest first unless ordered otherwise.
@@ -160,8 +161,16 @@ impl RecordQuery {
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<PackExecution>, ApiError> {
         let asked = filter.unwrap_or_default().asked(order_by)?;
-        records(ctx, "packExecutions", kind::EXECUTION, asked, PageArgs::new(first, after, last, before), PackExecution)
-            .await
+        records(
+            &self.0,
+            ctx,
+            "packExecutions",
+            kind::EXECUTION,
+            asked,
+            PageArgs::new(first, after, last, before),
+            PackExecution,
+        )
+        .await
     }
 
     /// Results, the newest first unless ordered otherwise.
@@ -181,6 +190,7 @@ impl RecordQuery {
     ) -> Result<Connection<PackOperationResult>, ApiError> {
         let asked = filter.unwrap_or_default().asked(order_by)?;
         records(
+            &self.0,
             ctx,
             "operationResults",
             kind::RESULT,
@@ -207,7 +217,16 @@ impl RecordQuery {
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<PackReceipt>, ApiError> {
         let asked = filter.unwrap_or_default().asked(order_by)?;
-        records(ctx, "packReceipts", kind::RECEIPT, asked, PageArgs::new(first, after, last, before), PackReceipt).await
+        records(
+            &self.0,
+            ctx,
+            "packReceipts",
+            kind::RECEIPT,
+            asked,
+            PageArgs::new(first, after, last, before),
+            PackReceipt,
+        )
+        .await
     }
 
     /// All results of a base pack on a cluster, newest birth first, across the versions of the pack and
@@ -227,17 +246,18 @@ impl RecordQuery {
         let filter = RecordFilter { base_pack: Some(base_pack), cluster: Some(cluster), ..RecordFilter::default() };
         let asked = RecordsAsked { source: None, list: RecordList { filter, ..RecordList::default() } };
         let page = PageArgs::new(first, after, last, before);
-        records(ctx, "packHistory", kind::RESULT, asked, page, PackHistoryEntry).await
+        records(&self.0, ctx, "packHistory", kind::RESULT, asked, page, PackHistoryEntry).await
     }
 }
 
 async fn find(
+    seat: &Seat,
     ctx: &Context<'_>,
     source: Option<String>,
     key: NaturalKey,
     uid: Option<String>,
 ) -> Result<Option<Recorded>, ApiError> {
-    let view = view(ctx).await?;
+    let view = seat.view(ctx).await?;
     let found = view.scope().find_record(source.as_deref(), key, uid).await?;
     Ok(found.map(|record| Recorded::new(&view, record)))
 }

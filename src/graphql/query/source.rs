@@ -4,14 +4,14 @@ use async_graphql::{Context, Object};
 
 use crate::auth::Scope;
 use crate::graphql::connection::{Connection, List, PageArgs, Total};
-use crate::graphql::context::view;
+use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::types::source::Source;
 use crate::storage::{Page, StoredSource};
 
-#[derive(Default)]
-pub struct SourceQuery;
+#[derive(Clone, Default)]
+pub struct SourceQuery(pub Seat);
 
 #[Object]
 impl SourceQuery {
@@ -25,7 +25,7 @@ impl SourceQuery {
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<Source>, ApiError> {
-        let view = view(ctx).await?;
+        let view = self.0.view(ctx).await?;
         let listed = List::new(&view, "sources", &());
         let page: Page<String> = PageArgs::new(first, after, last, before).page(&listed)?;
         let all = view.scope().sources().to_vec();

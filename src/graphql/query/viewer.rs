@@ -7,7 +7,7 @@ use crate::graphql::error::ApiError;
 use crate::graphql::permission::Authenticated;
 use crate::graphql::types::viewer::Viewer;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct ViewerQuery;
 
 #[Object]

@@ -7,6 +7,7 @@ use super::cluster_pack::ClusterPack;
 use super::drift_signal::DriftSignal;
 use super::finding::Finding;
 use super::lineage_index::LineageIndex;
+use super::lineage_node::{LineageNode, entity_of, id_of};
 use super::mention::{Cluster, Mentioned, PackFamily};
 use super::operation_result::PackOperationResult;
 use super::pack_execution::PackExecution;
@@ -21,6 +22,7 @@ use crate::domain::mention::Named;
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::view::{FindingsKey, View};
+use crate::service::query::lineage::EntityKind;
 use crate::service::query::{ChainPick, Identity, SequenceName, Which};
 use crate::storage::FindingState;
 
@@ -58,6 +60,8 @@ pub enum Node {
     Finding(Finding),
     /// An item in quarantine.
     QuarantinedItem(QuarantinedItem),
+    /// A node of the lineage graph that is nothing of the above.
+    LineageNode(LineageNode),
 }
 
 impl From<Record> for Node {
@@ -80,8 +84,28 @@ impl From<Record> for Node {
 /// # Errors
 /// If the id is none of ours, or the store fails.
 pub async fn find(view: &View, id: &ID) -> Result<Option<Node>, ApiError> {
+    let id = GlobalId::decode(id)?;
+    if let Some(found) = find_record(view, id.clone()).await? {
+        return Ok(Some(found));
+    }
+    // What only the graph has: things, and records that are named and were never seen.
+    let is_vertex = matches!(&id, GlobalId::Vertex(_) | GlobalId::Record(_, _, _, _, _, Some(_)));
+    let Some(entity) = entity_of(id).filter(|_| is_vertex) else { return Ok(None) };
+    Ok(match view.scope().find_vertex(&entity).await? {
+        Some((_, found)) if matches!(found.kind, EntityKind::Record(_)) => find_record(view, id_of(&found)).await?,
+        Some((_, found)) => Some(LineageNode::new(view, found, None).into()),
+        None => None,
+    })
+}
+
+/// What an id leads to, if that is more than a node of the graph; `None` if it is not there.
+///
+/// # Errors
+/// If the store fails.
+pub async fn find_record(view: &View, id: GlobalId) -> Result<Option<Node>, ApiError> {
     let scope = view.scope();
-    Ok(match GlobalId::decode(id)? {
+    Ok(match id {
+        GlobalId::Vertex(_) => None,
         GlobalId::Record(source, kind, cluster, namespace, name, uid) => {
             let Some(source) = scope.source(&source) else { return Ok(None) };
             let key = NaturalKey { kind, cluster, namespace, name };

@@ -149,8 +149,11 @@ record_object! {
             drift_history(&self.0, PageArgs::new(first, after, last, before)).await
         }
 
-        /// When the cluster last looked for drift. A live value, outside of the ledger.
+        /// When the cluster last looked for drift. A live value, outside of the ledger: null under `asOf`.
         async fn last_drift_check_at(&self) -> Result<Option<DateTime>, ApiError> {
+            if !self.0.view.scope().is_live() {
+                return Ok(None);
+            }
             match self.heartbeat("lastDriftCheckAt") {
                 Some(time) => Ok(Some(time)),
                 None => Ok(self.0.body().await?.time(&["status", "lastDriftCheckAt"]).map(DateTime)),

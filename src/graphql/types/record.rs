@@ -307,9 +307,10 @@ macro_rules! record_object {
                 $crate::graphql::scalar::DateTime(self.0.record.changed_at)
             }
 
-            /// When the object was last seen in any way. A live value, outside of the ledger.
-            pub(crate) async fn last_seen_at(&self) -> $crate::graphql::scalar::DateTime {
-                $crate::graphql::scalar::DateTime(self.0.record.last_seen_at)
+            /// When the object was last seen in any way. A live value, outside of the ledger: null under `asOf`.
+            pub(crate) async fn last_seen_at(&self) -> Option<$crate::graphql::scalar::DateTime> {
+                let is_live = self.0.view.scope().is_live();
+                is_live.then_some($crate::graphql::scalar::DateTime(self.0.record.last_seen_at))
             }
 
             /// When the object was closed; null while it lives.
@@ -461,8 +462,8 @@ record_object! {
     field(name = "updated_at", ty = "DateTime", desc = "When the object last changed or was closed."),
     field(
         name = "last_seen_at",
-        ty = "DateTime",
-        desc = "When the object was last seen in any way. A live value, outside of the ledger."
+        ty = "Option<DateTime>",
+        desc = "When the object was last seen in any way. A live value, outside of the ledger: null under `asOf`."
     ),
     field(name = "closed_at", ty = "Option<DateTime>", desc = "When the object was closed; null while it lives."),
     field(name = "closed_by", ty = "Option<ClosedBy>", desc = "How the object was closed; null while it lives."),

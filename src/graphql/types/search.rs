@@ -2,105 +2,24 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, Object, Union};
+use async_graphql::{Object, Union};
 
 use super::cluster_pack::ClusterPack;
 use super::drift_signal::DriftSignal;
 use super::lineage_index::LineageIndex;
+use super::lineage_kind::LineageNodeKind;
 use super::mention::{Cluster, Mentioned, PackFamily};
 use super::operation_result::PackOperationResult;
 use super::pack_execution::PackExecution;
 use super::pack_instance::PackInstance;
 use super::pack_receipt::PackReceipt;
 use super::record::{KubernetesRecord, Record, Recorded};
-use crate::domain::kind;
 use crate::domain::mention::Named;
 use crate::domain::record::Resource;
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::view::{RecordKey, View};
-use crate::storage::{BirthPlace, FOUND_CLUSTER, FOUND_FAMILY, FOUND_RESOURCE, Page, StoredHit};
-
-/// The kinds of things that are linked by lineage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum)]
-pub enum LineageNodeKind {
-    /// A cluster.
-    Cluster,
-    /// A pack of one version.
-    ClusterPack,
-    /// All packs of one base.
-    PackFamily,
-    /// A request to apply a pack to a cluster.
-    PackExecution,
-    /// The result of an operation.
-    OperationResult,
-    /// All results of one execution name.
-    OperationSequence,
-    /// A pack as installed on a cluster.
-    PackInstance,
-    /// What a cluster acknowledged.
-    PackReceipt,
-    /// A resource that results applied.
-    DeployedResource,
-    /// An artifact, or the digest of one.
-    Artifact,
-    /// A Helm chart.
-    HelmChart,
-    /// A profile of permissions.
-    RbacProfile,
-    /// The job that ran an execution.
-    Job,
-    /// The root of a causal chain.
-    RootDeclaration,
-    /// The operator that created something.
-    Operator,
-    /// Somebody who declared something.
-    Principal,
-    /// What a pack was built from.
-    SourceBuild,
-    /// The signal that asks for a redeployment after drift.
-    DriftSignal,
-    /// A record of any other kind.
-    Record,
-}
-
-/// The kinds that records have, and under which canonical kind they are stored.
-const RECORDS: [(&str, LineageNodeKind); 9] = [
-    (kind::PACK, LineageNodeKind::ClusterPack),
-    (kind::EXECUTION, LineageNodeKind::PackExecution),
-    (kind::RESULT, LineageNodeKind::OperationResult),
-    (kind::INSTANCE, LineageNodeKind::PackInstance),
-    (kind::RECEIPT, LineageNodeKind::PackReceipt),
-    (kind::LINEAGE_INDEX, LineageNodeKind::RootDeclaration),
-    (kind::DRIFT_SIGNAL, LineageNodeKind::DriftSignal),
-    ("RBACProfile", LineageNodeKind::RbacProfile),
-    ("Job.batch", LineageNodeKind::Job),
-];
-
-/// The kinds that are found beside records.
-const THINGS: [(&str, LineageNodeKind); 3] = [
-    (FOUND_CLUSTER, LineageNodeKind::Cluster),
-    (FOUND_FAMILY, LineageNodeKind::PackFamily),
-    (FOUND_RESOURCE, LineageNodeKind::DeployedResource),
-];
-
-impl LineageNodeKind {
-    /// The kind of what is stored under a kind.
-    #[must_use]
-    pub fn of(stored: &str) -> Self {
-        let mut known = RECORDS.iter().chain(&THINGS);
-        known.find(|(name, _)| *name == stored).map_or(Self::Record, |(_, kind)| *kind)
-    }
-
-    /// The stored kinds of kinds, and with [`Self::Record`] those that it is not.
-    #[must_use]
-    pub fn stored(kinds: &[Self]) -> (Vec<String>, Option<Vec<String>>) {
-        let known = RECORDS.iter().chain(&THINGS).filter(|(_, kind)| kinds.contains(kind));
-        let beside =
-            kinds.contains(&Self::Record).then(|| RECORDS.iter().map(|(name, _)| (*name).to_owned()).collect());
-        (known.map(|(name, _)| (*name).to_owned()).collect(), beside)
-    }
-}
+use crate::storage::{BirthPlace, FOUND_CLUSTER, FOUND_FAMILY, Page, StoredHit};
 
 /// A Kubernetes resource that results of a source applied.
 #[derive(Clone)]

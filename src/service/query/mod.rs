@@ -5,6 +5,7 @@ mod chain;
 mod diff;
 mod finding;
 mod insight;
+pub mod lineage;
 mod mention;
 mod quarantine;
 mod record;
@@ -51,6 +52,8 @@ pub struct Scope {
     tenant: Arc<str>,
     /// It is the latest commit, and not one that was asked for.
     is_latest: bool,
+    /// A commit was asked for by `asOf`.
+    is_asked: bool,
 }
 
 impl Scope {
@@ -60,16 +63,39 @@ impl Scope {
     /// If the store fails.
     pub async fn now(store: &Store, tenant: Arc<str>) -> Result<Self, QueryError> {
         let as_of = store.as_of_now(&tenant).await?;
-        Ok(Self { as_of, tenant, is_latest: true })
+        Ok(Self { as_of, tenant, is_latest: true, is_asked: false })
     }
 
-    /// The tenant as of one of its commits; `None` if there is no such commit.
+    /// The tenant as of one of its commits, because that was asked for; `None` if there is no such commit.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn at(store: &Store, tenant: Arc<str>, seq: i64) -> Result<Option<Self>, QueryError> {
+    pub async fn as_of(store: &Store, tenant: Arc<str>, seq: i64) -> Result<Option<Self>, QueryError> {
         let as_of = store.as_of(&tenant, seq).await?;
-        Ok(as_of.map(|as_of| Self { as_of, tenant, is_latest: false }))
+        Ok(as_of.map(|as_of| Self { as_of, tenant, is_latest: false, is_asked: true }))
+    }
+
+    /// The same tenant as of the commit that a list is read at; `None` if there is no such commit.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn pinned(&self, store: &Store, seq: i64) -> Result<Option<Self>, QueryError> {
+        let as_of = store.as_of(&self.tenant, seq).await?;
+        Ok(as_of.map(|as_of| Self { as_of, tenant: Arc::clone(&self.tenant), is_latest: false, ..*self }))
+    }
+
+    /// The last commit that was made at a time or before; 0 where there is none.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn seq_at(store: &Store, tenant: &str, at: i64) -> Result<i64, QueryError> {
+        Ok(store.seq_at(tenant, at).await?)
+    }
+
+    /// Whether live values, which are kept for no commit but the latest, can be shown.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !self.is_asked
     }
 
     /// The tenant's name.
@@ -96,7 +122,7 @@ impl Scope {
     /// # Errors
     /// [`QueryError::NotSupportedAsOf`] in any other scope.
     fn needs_latest(&self, question: &'static str) -> Result<(), QueryError> {
-        if self.is_latest { Ok(()) } else { Err(QueryError::NotSupportedAsOf(question)) }
+        if self.is_latest && !self.is_asked { Ok(()) } else { Err(QueryError::NotSupportedAsOf(question)) }
     }
 
     /// All sources, by name.

@@ -9,7 +9,8 @@ use crate::domain::facts::Detail;
 use crate::domain::history::Version;
 use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
-use crate::domain::world::{Object, Reader, World, lookup_namespaces, pack_name, resolve_pack, result_facts};
+use crate::domain::reference;
+use crate::domain::world::{Object, Reader, World, pack_name, resolve_pack, result_facts};
 
 use super::{QueryError, Scope};
 
@@ -156,8 +157,7 @@ fn previous(reader: &Reader, object: &Object, version: i64) -> Option<Reference>
     let name = facts.previous.as_deref()?;
     let brought = versions.iter().position(|v| result_facts(v).is_some_and(|f| f.revision == facts.revision))?;
     let at = if brought == 0 { object.birth() } else { versions[brought].from };
-    let namespace = std::slice::from_ref(&object.key.namespace);
-    let found = reader.resolve(kind::RESULT, namespace, name, at);
+    let found = reference::previous(reader, object, name, at);
     Some(Reference::new(kind::RESULT, object, name, found))
 }
 
@@ -169,7 +169,7 @@ fn execution(reader: &Reader, object: &Object) -> Option<Reference> {
     if !is_named {
         return None;
     }
-    let found = reader.resolve(kind::EXECUTION, &lookup_namespaces(object), name, object.birth());
+    let found = reference::execution(reader, object, name, object.birth());
     Some(Reference::new(kind::EXECUTION, object, name, found))
 }
 
@@ -199,11 +199,7 @@ fn report(reader: &Reader, object: &Object) -> Option<Reference> {
     };
     let name = name_of(object.latest())?;
     let at = object.status_reference_at(name_of);
-    let namespace = std::slice::from_ref(&object.key.namespace);
-    let is_own = |result: &Object| result.history.owner().map(|owner| &owner.uid) == object.uid.as_ref();
-    let found = reader
-        .resolve_where(kind::RESULT, namespace, &name, at, is_own)
-        .or_else(|| reader.resolve(kind::RESULT, namespace, &name, at));
+    let found = reference::report(reader, object, &name, at);
     Some(Reference::new(kind::RESULT, object, &name, found))
 }
 
@@ -217,23 +213,16 @@ fn instance(reader: &Reader, object: &Object) -> Option<Reference> {
     let name_of = |version: &Version| declared(version).unwrap_or_else(|| object.key.name.clone());
     let name = name_of(object.latest());
     let at = object.spec_reference_at(name_of);
-    let found = reader.resolve(kind::INSTANCE, &lookup_namespaces(object), &name, at);
+    let found = reference::instance(reader, object, &name, at);
     (is_declared || found.is_some()).then(|| Reference::new(kind::INSTANCE, object, &name, found))
 }
 
-/// Some operators leave the prefix of the kind out of the name.
 fn root_index(reader: &Reader, object: &Object, namespace: &str, name: &str) -> Reference {
-    let namespaces = [namespace.to_owned()];
-    let full = format!("infrastructure{name}");
-    let find = |name: &str| reader.resolve(kind::LINEAGE_INDEX, &namespaces, name, object.birth());
-    let found = find(name).or_else(|| find(&full));
+    let found = reference::index(reader, namespace, name, object.birth());
     Reference { namespace: namespace.to_owned(), ..Reference::new(kind::LINEAGE_INDEX, object, name, found) }
 }
 
 fn owner(reader: &Reader, object: &Object, kind: &str, name: &str, uid: &str) -> Reference {
-    let is_it = |found: &&Object| found.uid.as_deref() == Some(uid);
-    let found = [object.key.namespace.as_str(), ""]
-        .iter()
-        .find_map(|namespace| reader.group(&NaturalKey::new(kind, namespace, name)).iter().find(is_it));
+    let found = reference::by_uid(reader, &object.key.namespace, kind, name, uid);
     Reference { uid: Some(uid.to_owned()), ..Reference::new(kind, object, name, found) }
 }

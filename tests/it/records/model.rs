@@ -8,6 +8,8 @@
 //!
 //! Times are microseconds since the Unix epoch, UTC.
 
+pub mod lineage;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;

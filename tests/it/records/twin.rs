@@ -6,9 +6,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::fleet::fleet;
 use super::model;
+use super::model::lineage::edges;
 use super::samples::pretty_assertions;
 use packtrail::service::rebuild::{follow_rules, rebuild};
 
+use crate::lineage::edges::{assert_same_edges, stored_edges};
 use crate::support::db::{Database, execute, fetch};
 use crate::support::ingest::{NOW, send_all, state};
 
@@ -20,6 +22,7 @@ fn fleets() -> u64 {
 #[tokio::test]
 async fn random_fleets_in_any_order_equal_the_naive_model() {
     for database in Database::all() {
+        let url = database.url().await;
         let store = database.open().await;
         for seed in 0..fleets() {
             let mut inputs = fleet(seed);
@@ -28,6 +31,8 @@ async fn random_fleets_in_any_order_equal_the_naive_model() {
             let tenant = format!("t{seed}");
             send_all(&store, &tenant, &inputs, 1 + usize::try_from(seed).unwrap() % 9).await;
             pretty_assertions(&state(&store, &tenant).await, &expected, &format!("fleet {seed}"));
+            let head = store.head(&tenant).await.unwrap();
+            assert_same_edges(&stored_edges(&url, &tenant, head).await, &edges(&inputs), &format!("fleet {seed}"));
             for source in expected.as_object().unwrap().keys() {
                 let report = rebuild(&store, &tenant, source, true, NOW).await.unwrap();
                 assert!(report.is_clean(), "fleet {seed}: {report:?}");
@@ -40,6 +45,7 @@ async fn random_fleets_in_any_order_equal_the_naive_model() {
 #[tokio::test]
 async fn every_tenth_commit_reads_back_as_a_store_that_knows_only_that_much() {
     for database in Database::all() {
+        let url = database.url().await;
         let store = database.open().await;
         for seed in 0..=fleets() / 5 {
             let mut inputs = fleet(seed);
@@ -57,6 +63,8 @@ async fn every_tenth_commit_reads_back_as_a_store_that_knows_only_that_much() {
                 let expected = model::state(&inputs[..taken]);
                 let found = store.dump(&tenant, seq).await.unwrap();
                 pretty_assertions(&found, &expected, &format!("fleet {seed} as of {seq}"));
+                let found = stored_edges(&url, &tenant, seq).await;
+                assert_same_edges(&found, &edges(&inputs[..taken]), &format!("fleet {seed} as of {seq}"));
             }
         }
         store.close().await;
@@ -91,6 +99,8 @@ async fn rebuild_agrees_and_finds_what_was_planted() {
             "DELETE FROM listing",
             "UPDATE state SET base_pack = 'x', changed_at = 0",
             "DELETE FROM mention",
+            "DELETE FROM lineage WHERE kind = 4",
+            "UPDATE lineage SET field = 1, attribute = 'x' WHERE kind = 2",
         ] {
             execute(&url, plant).await;
             let mut surplus = 0;
@@ -124,11 +134,14 @@ async fn a_store_of_older_rules_is_derived_anew_before_it_answers() {
         let store = database.open().await;
         send_all(&store, "t", &fleet(3), 4).await;
         let (before, listings) = (state(&store, "t").await, listed(&url).await);
+        let edges = stored_edges(&url, "t", store.head("t").await.unwrap()).await;
+        assert!(!edges.is_empty());
         follow_rules(&store, false, NOW).await.unwrap();
         // As older rules left it: without listings, and with facts that lack what the new ones ask for.
         for older in [
             "UPDATE tenant SET rules = 1",
             "DELETE FROM listing",
+            "DELETE FROM lineage",
             "UPDATE state SET base_pack = '', changed_at = 0",
             "UPDATE content SET facts = '{}'",
         ] {
@@ -139,6 +152,7 @@ async fn a_store_of_older_rules_is_derived_anew_before_it_answers() {
         follow_rules(&store, true, NOW).await.unwrap();
         pretty_assertions(&state(&store, "t").await, &before, "derived anew");
         assert_eq!(listed(&url).await, listings);
+        assert_same_edges(&stored_edges(&url, "t", store.head("t").await.unwrap()).await, &edges, "derived anew");
         follow_rules(&store, false, NOW).await.unwrap();
         store.close().await;
     }

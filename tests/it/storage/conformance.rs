@@ -16,9 +16,9 @@ use packtrail::domain::operation::Operation;
 use packtrail::domain::record::Resource;
 use packtrail::domain::world::Ended;
 use packtrail::storage::{
-    Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, MovedObservation, NewObject, NewObservation,
-    NewOperation, NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch, QuarantineReason, RevisionRow, SeenObject,
-    StateRow, Store, StoreError, Timeouts, WriteTx,
+    Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow, MovedObservation, NewObject,
+    NewObservation, NewOperation, NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch, QuarantineReason,
+    RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts, WriteTx,
 };
 use serde_json::json;
 
@@ -84,6 +84,7 @@ const CASES: &[Case] = &[
         tails,
         ["WriteTx::open_epochs", "WriteTx::open_tails", "WriteTx::work"]
     ),
+    case!("the edges of a record are replaced, not kept twice", lineage, ["WriteTx::apply", "WriteTx::resource_sets"]),
     case!("an owner's end is known without its history", ends, ["WriteTx::ends"]),
     case!("an answer is repeated until it is forgotten", answers, ["Store::keep_answer", "Store::find_answer"]),
     case!("what is not committed was never there", rollback, ["Store::write"]),
@@ -1020,15 +1021,56 @@ async fn ends(on: On) {
     let nameless = stated(&mut tx, &key("b")).await;
     tx.apply(&derive(&named, node), 1).await.unwrap();
     tx.apply(&Changes { units: Vec::new(), ..derive(&nameless, node) }, 1).await.unwrap();
-    let end = |uid: Option<&str>, closed_at| vec![Ended { uid: uid.map(str::to_owned), closed_at }];
+    let end = |state: &StateRow, uid: Option<&str>, closed_at| {
+        vec![Ended { id: state.object_id, uid: uid.map(str::to_owned), closed_at }]
+    };
     let ends = tx.ends(&[named.node_id, nameless.node_id, node]).await.unwrap();
-    assert_eq!(ends[&named.node_id], end(Some("u"), None));
-    assert_eq!((&ends[&nameless.node_id], ends.len()), (&end(None, None), 2));
+    assert_eq!(ends[&named.node_id], end(&named, Some("u"), None));
+    assert_eq!((&ends[&nameless.node_id], ends.len()), (&end(&nameless, None, None), 2));
     tx.apply(&derive_deleted(&named, node), 2).await.unwrap();
     let ends = tx.ends(&[named.node_id]).await.unwrap();
-    assert_eq!(ends[&named.node_id], end(Some("u"), Some(8)), "the former state no longer counts");
+    assert_eq!(ends[&named.node_id], end(&named, Some("u"), Some(8)), "the former state no longer counts");
     assert!(tx.ends(&[]).await.unwrap().is_empty());
     tx.commit().await.unwrap();
+}
+
+async fn lineage(on: On) {
+    let mut tx = on.write().await;
+    let state = stated(&mut tx, &key("a")).await;
+    let seen = worded(&mut tx, state.object_id, "one").await;
+    tx.insert_observations(std::slice::from_ref(&seen)).await.unwrap();
+    let content = tx.content_id(&seen.content.digest).unwrap();
+    let set = tx.resource_sets(&[content, state.content_id]).await.unwrap();
+    assert_eq!(set.keys().collect::<Vec<_>>(), [&content], "contents without resources have no set");
+    assert!(tx.resource_sets(&[]).await.unwrap().is_empty());
+    let edge = |by_dst: i64, attribute: Option<&str>| LineageRow {
+        src: if by_dst == 1 { state.node_id } else { state.object_id },
+        by_dst,
+        kind: 3,
+        dst: if by_dst == 1 { state.object_id } else { set[&content] },
+        within: 0,
+        field: 2,
+        from_n: 0,
+        to_n: None,
+        attribute: attribute.map(str::to_owned),
+    };
+    let derived = |lineage: Vec<LineageRow>| Changes {
+        entries: vec![entry("OBSERVED", "a")],
+        objects: vec![state.object_id],
+        states: vec![state.clone()],
+        lineage,
+        rules: 1,
+        ..Changes::default()
+    };
+    tx.apply(&derived(vec![edge(0, None), edge(1, None)]), 1).await.unwrap();
+    let changed = derived(vec![edge(0, None), edge(1, Some("v1"))]);
+    assert_eq!(tx.compare(&changed).await.unwrap(), Difference { surplus: 1, missing: 1 });
+    tx.apply(&changed, 2).await.unwrap();
+    assert_eq!(tx.compare(&changed).await.unwrap(), Difference::default());
+    tx.commit().await.unwrap();
+    let rows: Vec<(i64, i64, Option<String>)> =
+        on.rows("by_dst, from_seq, attribute", "FROM lineage ORDER BY by_dst, from_seq").await;
+    assert_eq!(rows, [(0, 1, None), (1, 1, None), (1, 2, Some("v1".to_owned()))]);
 }
 
 /// An observation of a record whose words are those of a cluster's name and a resource.

@@ -1,0 +1,231 @@
+//! What a content names that no rule but the graph's asks for: profiles, jobs, artifacts, roots.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::facts::{EXECUTION_LABEL, Object, PACK_LABEL, View, pack_ref, string, text};
+use super::kind;
+
+/// The prefix of the labels that derived objects carry.
+const LABELS: &str = "infrastructure.ontai.dev";
+/// The annotation that names who declared an object.
+const DECLARING_PRINCIPAL: &str = "infrastructure.ontai.dev/declaring-principal";
+
+/// The names in one content; what is absent takes no room in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Names {
+    /// `spec.admissionProfileRef` of an execution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// `status.jobName` of an execution, `spec.correctionJobRef` of a drift signal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// `spec.sourceBuildRef` of a pack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// `spec.clusterScopedDigest` of a pack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_scoped_digest: Option<String>,
+    /// `spec.registryRef.digest` of a pack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry_digest: Option<String>,
+    /// `spec.receiptRef` of a drift signal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+    /// `spec.talosClusterOperationResultRef` of a result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_result: Option<String>,
+    /// `spec.artifacts` of a result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
+    /// The root of `spec.lineage`, or of a lineage index's `spec.rootBinding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<Named>,
+    /// The operator that made the object: that of `spec.lineage`, else of the label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+    /// Its version, where `spec.lineage` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_version: Option<String>,
+    /// Who declared the object: the annotation, else the label, else a lineage index's own field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The lineage index of the labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<Named>,
+    /// The descendants that a lineage index registers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub descendants: Vec<Named>,
+    /// A result names its execution, or its pack, in a label alone.
+    #[serde(skip_serializing_if = "Labelled::is_none")]
+    pub labelled: Labelled,
+}
+
+/// Which names only a label has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Labelled {
+    /// The execution.
+    pub execution: bool,
+    /// The pack.
+    pub pack: bool,
+}
+
+impl Labelled {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A record as another one names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Named {
+    /// Its canonical kind.
+    pub kind: String,
+    /// Its namespace.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid, where that is named too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+}
+
+/// What an operation produced.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Artifact {
+    /// `ConfigMap`, `Secret`, `OCIImage`, `S3Object`, …
+    pub kind: String,
+    /// Where it is, in the form of its kind.
+    pub reference: String,
+    /// Its checksum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+}
+
+impl Names {
+    /// Whether it names nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Reads what an object of a canonical kind names.
+    #[must_use]
+    pub(super) fn read(kind: &str, view: &View) -> Self {
+        let spec = view.spec;
+        let lineage = nested(spec, "lineage");
+        let operator = nested(lineage, "creatingOperator");
+        let label = |name: &str| view.label(&format!("{LABELS}/{name}"));
+        let mut names = Self {
+            root: lineage.and_then(|lineage| root(lineage)),
+            operator: text(operator, "name")
+                .or_else(|| text(lineage, "creatingOperator"))
+                .or_else(|| label("seam-operator")),
+            operator_version: text(operator, "version"),
+            principal: view.annotation(DECLARING_PRINCIPAL).or_else(|| label("actor-ref")),
+            index: label("root-ili").map(|name| Named {
+                kind: kind::LINEAGE_INDEX.to_owned(),
+                namespace: label("root-ili-namespace").unwrap_or_default(),
+                name,
+                uid: None,
+            }),
+            ..Self::default()
+        };
+        match kind {
+            kind::RESULT => {
+                names.artifacts = artifacts(spec);
+                names.cluster_result = text(spec, "talosClusterOperationResultRef");
+                names.labelled = Labelled {
+                    execution: text(spec, "packExecutionRef").is_none() && view.label(EXECUTION_LABEL).is_some(),
+                    pack: pack_ref(spec).name.is_none() && view.label(PACK_LABEL).is_some(),
+                };
+            }
+            kind::EXECUTION => {
+                names.profile = text(spec, "admissionProfileRef");
+                names.job = text(view.status, "jobName");
+            }
+            kind::PACK => {
+                names.build = text(spec, "sourceBuildRef");
+                names.cluster_scoped_digest = text(spec, "clusterScopedDigest");
+                names.registry_digest = text(nested(spec, "registryRef"), "digest");
+            }
+            kind::DRIFT_SIGNAL => {
+                names.receipt = text(spec, "receiptRef");
+                names.job = text(spec, "correctionJobRef");
+            }
+            kind::LINEAGE_INDEX => {
+                let binding = nested(spec, "rootBinding");
+                names.root = binding.and_then(|binding| root(binding));
+                names.principal = text(binding, "declaringPrincipal").or(names.principal);
+                names.descendants = descendants(spec);
+            }
+            _ => {}
+        }
+        names
+    }
+}
+
+fn nested<'a>(object: Object<'a>, name: &str) -> Object<'a> {
+    object?.get(name)?.as_object()
+}
+
+/// Both shapes in use: `rootKind` …, and `originKind` … without a uid.
+fn root(lineage: &Map<String, Value>) -> Option<Named> {
+    let part = |part: &str| ["root", "origin"].iter().find_map(|shape| string(lineage.get(&format!("{shape}{part}"))));
+    Some(Named {
+        kind: kind::named(&part("Kind")?),
+        namespace: part("Namespace").unwrap_or_default(),
+        name: part("Name")?,
+        uid: part("UID"),
+    })
+}
+
+/// Sorted, each once.
+fn artifacts(spec: Object) -> Vec<Artifact> {
+    let mut found: Vec<Artifact> = objects(spec, "artifacts")
+        .filter_map(|artifact| {
+            Some(Artifact {
+                kind: text(Some(artifact), "kind").unwrap_or_default(),
+                reference: text(Some(artifact), "reference")?,
+                checksum: text(Some(artifact), "checksum"),
+            })
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The registry of the operators' code, else that of the published schema; sorted, each once.
+fn descendants(spec: Object) -> Vec<Named> {
+    let mut found: Vec<Named> = objects(spec, "descendantRegistry")
+        .chain(objects(spec, "descendants"))
+        .filter_map(|entry| {
+            let entry = Some(entry);
+            let group = text(entry, "group").unwrap_or_default();
+            let version = text(entry, "version").unwrap_or_default();
+            let kind = text(entry, "kind")?;
+            let canonical = match group.as_str() {
+                "" => kind::named(&kind),
+                group => kind::canonical(&format!("{group}/{version}"), &kind),
+            };
+            Some(Named {
+                kind: canonical,
+                namespace: text(entry, "namespace").unwrap_or_default(),
+                name: text(entry, "name")?,
+                uid: text(entry, "uid"),
+            })
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn objects<'a>(object: Object<'a>, name: &str) -> impl Iterator<Item = &'a Map<String, Value>> {
+    let list = object.and_then(|object| object.get(name)).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_object)
+}

@@ -1,0 +1,371 @@
+//! Walks: breadth first, level by level.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Completeness, Direction, Entity, EntityKind, Incomplete, MAX_EDGES, WalkedEdge, codes};
+use crate::domain::lineage::EdgeKind;
+use crate::service::query::{QueryError, Scope};
+use crate::storage::{Hop, LineageRow, VertexId, Way, WithSeq};
+
+/// What is asked of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineageAsked {
+    /// Where it starts.
+    pub root: VertexId,
+    /// Where it goes.
+    pub direction: Direction,
+    /// How far.
+    pub depth: usize,
+    /// The stored kinds of nodes that are answered; the walk goes through others.
+    pub nodes: Option<NodeKinds>,
+    /// The kinds of edges that are followed; all where none are named.
+    pub edges: Option<Vec<EdgeKind>>,
+    /// How many nodes are answered.
+    pub limit: usize,
+    /// Where an earlier answer ended.
+    pub after: Option<Cursor>,
+    /// Only edges that held then, microseconds.
+    pub at: Option<i64>,
+    /// Whether the edges are answered too.
+    pub wants_edges: bool,
+}
+
+/// The kinds of nodes that are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeKinds {
+    /// These stored kinds.
+    pub stored: Vec<String>,
+    /// All kinds but these, too.
+    pub beside: Option<Vec<String>>,
+}
+
+impl NodeKinds {
+    fn has(&self, entity: &Entity) -> bool {
+        let kind = entity.stored_kind();
+        let is_record = matches!(entity.kind, EntityKind::Record(_) | EntityKind::Placeholder(_));
+        self.stored.iter().any(|stored| stored == kind)
+            || is_record && self.beside.as_ref().is_some_and(|known| !known.iter().any(|known| known == kind))
+    }
+
+    fn has_resources(&self) -> bool {
+        self.stored.iter().any(|kind| kind == crate::storage::FOUND_RESOURCE)
+    }
+}
+
+/// The last node of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Its depth.
+    pub depth: usize,
+    /// The node.
+    pub entity: Entity,
+}
+
+/// A node of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WalkedNode {
+    /// How far it is from the root, at the least.
+    pub depth: usize,
+    /// What it is.
+    pub entity: Entity,
+    /// Where it is.
+    pub vertex: VertexId,
+}
+
+/// What a walk found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walked {
+    /// The nodes, by depth and entity.
+    pub nodes: Vec<WalkedNode>,
+    /// The edges that the walk followed between nodes of this answer or earlier ones: each comes with the
+    /// later of its two nodes.
+    pub edges: Vec<WalkedEdge>,
+    /// What the ends of the edges are.
+    pub entities: HashMap<VertexId, Entity>,
+    /// How much of it there is.
+    pub completeness: Completeness,
+}
+
+/// One direction of a walk.
+struct Cone {
+    way: Way,
+    depths: HashMap<VertexId, usize>,
+    /// The vertices of the last level.
+    last: Vec<VertexId>,
+}
+
+/// The state of a walk.
+pub(super) struct Walk<'a> {
+    scope: &'a Scope,
+    asked: &'a LineageAsked,
+    kinds: Vec<i64>,
+    cones: Vec<Cone>,
+    /// The least depth of every vertex reached.
+    depths: HashMap<VertexId, usize>,
+    edges: Vec<WalkedEdge>,
+    /// How many edges may still be read.
+    budget: usize,
+}
+
+impl Scope {
+    /// Walks the graph.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn lineage(&self, asked: &LineageAsked) -> Result<Walked, QueryError> {
+        Walk::new(self, asked).answer().await
+    }
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(scope: &'a Scope, asked: &'a LineageAsked) -> Self {
+        let ways: &[Way] = match asked.direction {
+            Direction::Upstream => &[Way::Up],
+            Direction::Downstream => &[Way::Down],
+            Direction::Both => &[Way::Up, Way::Down],
+        };
+        let root = asked.root;
+        let cone = |way: &Way| Cone { way: *way, depths: HashMap::from([(root, 0)]), last: vec![root] };
+        Self {
+            scope,
+            asked,
+            kinds: codes(asked.edges.as_deref()),
+            cones: ways.iter().map(cone).collect(),
+            depths: HashMap::from([(root, 0)]),
+            edges: Vec::new(),
+            budget: MAX_EDGES,
+        }
+    }
+
+    pub(super) async fn answer(mut self) -> Result<Walked, QueryError> {
+        let mut nodes: Vec<WalkedNode> = Vec::new();
+        let mut level = vec![self.asked.root];
+        for depth in 0..=self.asked.depth {
+            let (found, rest) = self.page(&level, depth, self.asked.limit - nodes.len()).await?;
+            nodes.extend(found);
+            let goes_on = |beyond| Some((Incomplete::Limit, beyond, true));
+            if depth == self.asked.depth {
+                let beyond = if rest == 0 { self.frontier().await? } else { 0 };
+                let reason = if rest > 0 { goes_on(rest) } else { beyond_depth(beyond) };
+                return self.finish(nodes, reason).await;
+            }
+            // Also where the answer is full: the edges between its last nodes are found with their neighbours.
+            let Some(next) = self.step(depth).await? else {
+                return self.finish(nodes, Some((Incomplete::Limit, level.len(), false))).await;
+            };
+            let is_full = nodes.len() == self.asked.limit && self.asked.nodes.is_none();
+            if rest > 0 || is_full && !next.is_empty() {
+                return self.finish(nodes, goes_on(rest + next.len())).await;
+            }
+            if self.cones.iter().all(|cone| cone.last.is_empty()) {
+                break;
+            }
+            level = next;
+        }
+        self.finish(nodes, None).await
+    }
+
+    /// The nodes of a level that belong to the answer, and how many more there are.
+    async fn page(
+        &self,
+        level: &[VertexId],
+        depth: usize,
+        room: usize,
+    ) -> Result<(Vec<WalkedNode>, usize), QueryError> {
+        if self.asked.after.as_ref().is_some_and(|after| after.depth > depth) {
+            return Ok((Vec::new(), 0));
+        }
+        let mut nodes = Vec::new();
+        let mut rest = 0;
+        for (entity, vertex) in self.scope.ordered(level).await? {
+            let place = Cursor { depth, entity };
+            let is_earlier = self.asked.after.as_ref().is_some_and(|after| place <= *after);
+            if is_earlier || self.asked.nodes.as_ref().is_some_and(|kinds| !kinds.has(&place.entity)) {
+                continue;
+            }
+            if nodes.len() < room {
+                nodes.push(WalkedNode { depth, entity: place.entity, vertex });
+            } else {
+                rest += 1;
+            }
+        }
+        Ok((nodes, rest))
+    }
+
+    /// Follows the edges of the last level; returns the vertices that are new, or `None` if there are
+    /// more edges than may be read.
+    async fn step(&mut self, depth: usize) -> Result<Option<Vec<VertexId>>, QueryError> {
+        let mut level = Vec::new();
+        for i in 0..self.cones.len() {
+            let (way, last) = (self.cones[i].way, std::mem::take(&mut self.cones[i].last));
+            let Some(edges) = self.follow(way, &last).await? else { return Ok(None) };
+            let cone = &mut self.cones[i];
+            for edge in &edges {
+                let reached = if way == Way::Down { edge.dst } else { edge.src };
+                if cone.depths.contains_key(&reached) {
+                    continue;
+                }
+                cone.depths.insert(reached, depth + 1);
+                cone.last.push(reached);
+                if !self.depths.contains_key(&reached) {
+                    self.depths.insert(reached, depth + 1);
+                    level.push(reached);
+                }
+            }
+            self.edges.extend(edges);
+        }
+        Ok(Some(level))
+    }
+
+    /// The edges of vertices in one direction; `None` if there are more than may be read.
+    async fn follow(&mut self, way: Way, from: &[VertexId]) -> Result<Option<Vec<WalkedEdge>>, QueryError> {
+        let limit = i64::try_from(self.budget + 1).unwrap_or(i64::MAX);
+        let (resources, plain): (Vec<VertexId>, Vec<VertexId>) = from.iter().partition(|vertex| vertex.is_resource());
+        let ids: Vec<i64> = plain.iter().map(|vertex| vertex.id).collect();
+        let hop = Hop { way, from: &ids, kinds: &self.kinds, at: self.asked.at, limit };
+        let rows = self.scope.as_of.hop(&hop).await?;
+        let mut edges = Vec::with_capacity(rows.len());
+        let mut applied: Vec<WithSeq<LineageRow>> = Vec::new();
+        for stored in rows {
+            if stored.row.within == 0 {
+                edges.push(WalkedEdge::plain(stored));
+            } else {
+                applied.push(stored);
+            }
+        }
+        if !self.spend(edges.len() + applied.len()) {
+            return Ok(None);
+        }
+        if self.asked.nodes.as_ref().is_none_or(NodeKinds::has_resources) {
+            let Some(expanded) = self.expand(&applied).await? else { return Ok(None) };
+            edges.extend(expanded);
+        }
+        let wants_appliers = way == Way::Up && self.kinds.contains(&EdgeKind::Applied.code());
+        if wants_appliers && !resources.is_empty() {
+            let found = self.scope.as_of.appliers(&resources, self.asked.at, limit).await?;
+            if !self.spend(found.len()) {
+                return Ok(None);
+            }
+            edges.extend(found.into_iter().map(|(stored, resource)| WalkedEdge::to_resource(stored, resource)));
+        }
+        Ok(Some(edges))
+    }
+
+    /// The edges to the resources of sets, last of all: most answers have more of them than of all else.
+    async fn expand(&mut self, applied: &[WithSeq<LineageRow>]) -> Result<Option<Vec<WalkedEdge>>, QueryError> {
+        let sets: BTreeSet<i64> = applied.iter().map(|stored| stored.row.dst).collect();
+        let sets: Vec<i64> = sets.into_iter().collect();
+        let limit = i64::try_from(self.budget + 1).unwrap_or(i64::MAX);
+        let mut members: HashMap<i64, Vec<i64>> = HashMap::new();
+        let found = self.scope.as_of.set_members(&sets, limit).await?;
+        if found.len() > self.budget {
+            return Ok(None);
+        }
+        for (set, resource) in found {
+            members.entry(set).or_default().push(resource);
+        }
+        let count: usize = applied.iter().filter_map(|stored| members.get(&stored.row.dst)).map(Vec::len).sum();
+        if !self.spend(count) {
+            return Ok(None);
+        }
+        let mut edges = Vec::with_capacity(count);
+        for stored in applied {
+            for resource in members.get(&stored.row.dst).into_iter().flatten() {
+                let resource = VertexId { id: *resource, within: stored.row.within };
+                edges.push(WalkedEdge::to_resource(stored.clone(), resource));
+            }
+        }
+        Ok(Some(edges))
+    }
+
+    fn spend(&mut self, edges: usize) -> bool {
+        let is_enough = edges <= self.budget;
+        self.budget -= edges.min(self.budget);
+        is_enough
+    }
+
+    /// How many vertices of the last level lead to what was not reached.
+    async fn frontier(&mut self) -> Result<usize, QueryError> {
+        let mut leading: HashSet<VertexId> = HashSet::new();
+        for i in 0..self.cones.len() {
+            let (way, last) = (self.cones[i].way, std::mem::take(&mut self.cones[i].last));
+            let Some(edges) = self.follow(way, &last).await? else { return Ok(last.len().max(1)) };
+            for edge in edges {
+                let (from, to) = if way == Way::Down { (edge.src, edge.dst) } else { (edge.dst, edge.src) };
+                if !self.cones[i].depths.contains_key(&to) {
+                    leading.insert(from);
+                }
+            }
+        }
+        Ok(leading.len())
+    }
+
+    async fn finish(
+        self,
+        nodes: Vec<WalkedNode>,
+        reason: Option<(Incomplete, usize, bool)>,
+    ) -> Result<Walked, QueryError> {
+        let (edges, entities) = match self.asked.wants_edges {
+            true => self.edges_of(&nodes).await?,
+            false => (Vec::new(), HashMap::new()),
+        };
+        let completeness = reason.map_or(Completeness::COMPLETE, |(reason, frontier, goes_on)| Completeness {
+            reason: Some(reason),
+            frontier,
+            goes_on: goes_on && !nodes.is_empty(),
+        });
+        Ok(Walked { nodes, edges, entities, completeness })
+    }
+
+    /// The edges that come with the nodes of an answer: those to nodes of it, and to earlier ones.
+    async fn edges_of(&self, nodes: &[WalkedNode]) -> Result<(Vec<WalkedEdge>, HashMap<VertexId, Entity>), QueryError> {
+        let mut entities: HashMap<VertexId, Entity> =
+            nodes.iter().map(|node| (node.vertex, node.entity.clone())).collect();
+        let is_here = |edge: &&WalkedEdge| entities.contains_key(&edge.src) || entities.contains_key(&edge.dst);
+        let touching: Vec<&WalkedEdge> = self.edges.iter().filter(is_here).collect();
+        let ends = touching.iter().flat_map(|edge| [edge.src, edge.dst]);
+        let others: BTreeSet<VertexId> = ends.filter(|vertex| !entities.contains_key(vertex)).collect();
+        let others: Vec<VertexId> = others.into_iter().collect();
+        entities.extend(self.earlier(&others, nodes).await?);
+        let is_whole = |edge: &&WalkedEdge| entities.contains_key(&edge.src) && entities.contains_key(&edge.dst);
+        let mut edges: Vec<WalkedEdge> = touching.into_iter().filter(is_whole).cloned().collect();
+        sort_edges(&mut edges, &entities);
+        Ok((edges, entities))
+    }
+
+    /// Those of some vertices that earlier answers have.
+    async fn earlier(
+        &self,
+        vertices: &[VertexId],
+        nodes: &[WalkedNode],
+    ) -> Result<HashMap<VertexId, Entity>, QueryError> {
+        let Some(first) = nodes.first() else { return Ok(HashMap::new()) };
+        let mut entities = self.scope.entities(vertices).await?;
+        entities.retain(|vertex, entity| {
+            let is_shown = self.asked.nodes.as_ref().is_none_or(|kinds| kinds.has(entity));
+            let depth = self.depths.get(vertex).copied().unwrap_or(usize::MAX);
+            is_shown && (depth, &*entity) < (first.depth, &first.entity)
+        });
+        Ok(entities)
+    }
+}
+
+/// Puts edges into an order that is the same in every store, each once.
+pub(super) fn sort_edges(edges: &mut Vec<WalkedEdge>, entities: &HashMap<VertexId, Entity>) {
+    edges.sort_by(|a, b| {
+        let place = |edge: &WalkedEdge| {
+            let row = &edge.stored.row;
+            (row.kind, row.by_dst, row.field, row.from_n)
+        };
+        let ends = |edge: &WalkedEdge| (entities.get(&edge.src), entities.get(&edge.dst));
+        ends(a).cmp(&ends(b)).then_with(|| place(a).cmp(&place(b)))
+    });
+    edges.dedup();
+}
+
+/// Why an answer that ends at its depth is not complete.
+fn beyond_depth(frontier: usize) -> Option<(Incomplete, usize, bool)> {
+    (frontier > 0).then_some((Incomplete::Depth, frontier, false))
+}

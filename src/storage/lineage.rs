@@ -1,0 +1,299 @@
+//! The lineage graph: writing what records declare, and walking it, one statement a hop.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use sqlx::FromRow;
+
+use super::driver::json;
+use super::error::StoreError;
+use super::read::AsOf;
+use super::sql;
+use super::write::{Changes, WithSeq, WriteTx, diff};
+use crate::domain::identity::NaturalKey;
+use crate::domain::lineage::EdgeKind;
+use crate::domain::record::Resource;
+
+/// One edge, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, FromRow)]
+pub struct LineageRow {
+    /// The cause.
+    pub src: i64,
+    /// 1 if the effect asserts it, else the cause does.
+    pub by_dst: i64,
+    /// What it says.
+    pub kind: i64,
+    /// The effect: an object, a node, or a set of resources.
+    pub dst: i64,
+    /// The cluster of a set of resources, else 0.
+    pub within: i64,
+    /// The field that declares it.
+    pub field: i64,
+    /// The first version of the asserting object that says so.
+    pub from_n: i64,
+    /// The last one; `None` while the latest does.
+    pub to_n: Option<i64>,
+    /// What the field says beside the name.
+    pub attribute: Option<String>,
+}
+
+impl LineageRow {
+    /// The object that asserts it.
+    #[must_use]
+    pub fn asserter(&self) -> i64 {
+        if self.by_dst == 1 { self.dst } else { self.src }
+    }
+}
+
+impl WriteTx {
+    /// The resource sets of contents; contents without one are left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn resource_sets(&mut self, contents: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
+        #[derive(FromRow)]
+        struct Row {
+            id: i64,
+            resource_set_id: i64,
+        }
+        if contents.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<Row> = self.tx.rows(&sql::CONTENTS_SETS, &[self.tenant.into(), json(&contents)]).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row.resource_set_id)).collect())
+    }
+
+    /// How the edges that the derived objects assert change (stored rows to end, rows to write).
+    pub(super) async fn diff_lineage(
+        &mut self,
+        changes: &Changes,
+    ) -> Result<(Vec<WithSeq<LineageRow>>, Vec<LineageRow>), StoreError> {
+        let open = self.open_rows(&sql::LINEAGE_OPEN, &changes.objects).await?;
+        Ok(diff(&open, &changes.lineage))
+    }
+
+    pub(super) async fn write_lineage(
+        &mut self,
+        (old, new): (Vec<WithSeq<LineageRow>>, Vec<LineageRow>),
+        seq: i64,
+        rules: i64,
+    ) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Old {
+            #[serde(flatten)]
+            row: LineageRow,
+            from_seq: i64,
+        }
+        let old: Vec<Old> = old.into_iter().map(|old| Old { row: old.row, from_seq: old.from_seq }).collect();
+        let before = [self.tenant.into(), seq.into()];
+        self.write_rows(&sql::LINEAGE_CLOSE, &before, &old, &[]).await?;
+        self.write_rows(&sql::LINEAGE_INSERT, &before, &new, &[rules.into()]).await
+    }
+}
+
+/// A vertex: an object, a node, or, with the cluster, a resource on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VertexId {
+    /// The row of the object, node or resource.
+    pub id: i64,
+    /// The row of a resource's cluster, else 0.
+    pub within: i64,
+}
+
+impl VertexId {
+    /// A vertex that is no resource.
+    #[must_use]
+    pub fn plain(id: i64) -> Self {
+        Self { id, within: 0 }
+    }
+
+    /// Whether it is a resource on a cluster.
+    #[must_use]
+    pub fn is_resource(self) -> bool {
+        self.within != 0
+    }
+}
+
+/// Which way a walk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// From cause to effect.
+    Down,
+    /// From effect to cause.
+    Up,
+}
+
+/// One hop of a walk.
+#[derive(Debug, Clone)]
+pub struct Hop<'a> {
+    /// Which way.
+    pub way: Way,
+    /// The vertices to go on from.
+    pub from: &'a [i64],
+    /// The kinds of edges to follow, by their numbers.
+    pub kinds: &'a [i64],
+    /// Only edges that held then, microseconds; `None` for all that ever did.
+    pub at: Option<i64>,
+    /// The most edges to read.
+    pub limit: i64,
+}
+
+/// The names of a vertex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VertexNames {
+    /// The natural key: that of the record, or of what has only names.
+    pub key: NaturalKey,
+    /// The row of its source.
+    pub source: i64,
+    /// A record's uid.
+    pub uid: Option<String>,
+    /// Whether it is an object: a record that was seen.
+    pub is_object: bool,
+}
+
+#[derive(FromRow)]
+struct NamesRow {
+    id: i64,
+    is_object: i64,
+    source_id: i64,
+    kind: String,
+    cluster: String,
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+#[derive(FromRow)]
+struct ResourceRow {
+    id: i64,
+    api_version: String,
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+impl AsOf {
+    /// The edges of one hop, at most `limit`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn hop(&self, hop: &Hop<'_>) -> Result<Vec<WithSeq<LineageRow>>, StoreError> {
+        if hop.from.is_empty() || hop.kinds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = [
+            self.tenant.into(),
+            self.seq.into(),
+            json(&hop.from),
+            hop.limit.into(),
+            json(&hop.kinds),
+            hop.at.unwrap_or_default().into(),
+        ];
+        let is_every_kind = hop.kinds.len() == EdgeKind::ALL.len();
+        match (hop.way, hop.at) {
+            (Way::Down, None) if is_every_kind => self.pool.rows(&sql::LINEAGE_DOWN, &args[..4]).await,
+            (Way::Up, None) if is_every_kind => self.pool.rows(&sql::LINEAGE_UP, &args[..4]).await,
+            (Way::Down, None) => self.pool.rows(&sql::LINEAGE_DOWN_KINDS, &args[..5]).await,
+            (Way::Up, None) => self.pool.rows(&sql::LINEAGE_UP_KINDS, &args[..5]).await,
+            (Way::Down, Some(_)) => self.pool.rows(&sql::LINEAGE_DOWN_AT, &args).await,
+            (Way::Up, Some(_)) => self.pool.rows(&sql::LINEAGE_UP_AT, &args).await,
+        }
+    }
+
+    /// The resources of sets, as (set, resource), at most `limit`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn set_members(&self, sets: &[i64], limit: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        if sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.pool.rows(&sql::SET_MEMBERS, &[self.tenant.into(), json(&sets), limit.into()]).await
+    }
+
+    /// The edges by which resources on clusters were applied, each with the resource, at most `limit`.
+    /// `at` as in [`Hop`].
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn appliers(
+        &self,
+        resources: &[VertexId],
+        at: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<(WithSeq<LineageRow>, VertexId)>, StoreError> {
+        #[derive(Serialize)]
+        struct Asked {
+            id: i64,
+            within: i64,
+        }
+        #[derive(FromRow)]
+        struct Found {
+            resource_id: i64,
+            #[sqlx(flatten)]
+            found: WithSeq<LineageRow>,
+        }
+        if resources.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked: Vec<Asked> = resources.iter().map(|r| Asked { id: r.id, within: r.within }).collect();
+        let args = [self.tenant.into(), self.seq.into(), json(&asked), limit.into(), at.unwrap_or_default().into()];
+        let found: Vec<Found> = match at {
+            None => self.pool.rows(&sql::LINEAGE_APPLIERS, &args[..4]).await?,
+            Some(_) => self.pool.rows(&sql::LINEAGE_APPLIERS_AT, &args).await?,
+        };
+        let edge = |Found { resource_id, found }: Found| {
+            let resource = VertexId { id: resource_id, within: found.row.within };
+            (found, resource)
+        };
+        Ok(found.into_iter().map(edge).collect())
+    }
+
+    /// The names of objects and nodes, by row.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn vertex_names(&self, ids: &[i64]) -> Result<HashMap<i64, VertexNames>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<NamesRow> = self.pool.rows(&sql::VERTEX_NAMES, &[self.tenant.into(), json(&ids)]).await?;
+        let names = |row: NamesRow| {
+            let key = NaturalKey { kind: row.kind, cluster: row.cluster, namespace: row.namespace, name: row.name };
+            let uid = Some(row.uid).filter(|uid| !uid.is_empty());
+            (row.id, VertexNames { key, source: row.source_id, uid, is_object: row.is_object == 1 })
+        };
+        Ok(rows.into_iter().map(names).collect())
+    }
+
+    /// Resources by row.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn resources(&self, ids: &[i64]) -> Result<HashMap<i64, Resource>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<ResourceRow> = self.pool.rows(&sql::RESOURCES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
+        let resource = |row: ResourceRow| {
+            let ResourceRow { id, api_version, kind, namespace, name } = row;
+            (id, Resource { api_version, kind, namespace, name })
+        };
+        Ok(rows.into_iter().map(resource).collect())
+    }
+
+    /// The row of a resource, if any result ever applied it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_resource(&self, resource: &Resource) -> Result<Option<i64>, StoreError> {
+        let args = [
+            self.tenant.into(),
+            resource.kind.as_str().into(),
+            resource.namespace.as_str().into(),
+            resource.name.as_str().into(),
+            resource.api_version.as_str().into(),
+        ];
+        Ok(self.pool.row::<(i64,)>(&sql::RESOURCE_LOOKUP, &args).await?.map(|(id,)| id))
+    }
+}

@@ -1,0 +1,516 @@
+//! The naive twin of the lineage graph: every edge that the known records assert, as a line of text.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    EXECUTION, INSTANCE, Input, Object, PACK, RECEIPT, RESULT, Version, World, canonical_kind, given_sequence_name,
+    list, owned, pack_name, received, result_pack, revision, sequence_name, text,
+};
+
+const SIGNAL: &str = "DriftSignal";
+const INDEX: &str = "LineageIndex";
+
+/// The edges of each source: `source KIND cause -> effect by record: field [attribute] first..last`.
+#[must_use]
+pub fn edges(inputs: &[Input]) -> BTreeSet<String> {
+    edges_at(inputs, None)
+}
+
+/// The edges that held at a time; all that ever did, without one.
+#[must_use]
+pub fn edges_at(inputs: &[Input], at: Option<i64>) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for (source, received) in received(inputs) {
+        let world = World::new(&received);
+        for object in &world.objects {
+            let mut asserting = Asserting { world: &world, object, at, edges: Vec::new() };
+            asserting.all();
+            all.extend(asserting.edges.into_iter().map(|edge| format!("{source} {edge}")));
+        }
+    }
+    all
+}
+
+struct Asserting<'a> {
+    world: &'a World,
+    object: &'a Object,
+    at: Option<i64>,
+    edges: Vec<String>,
+}
+
+/// First and last version of a stretch, with what it says.
+type Stretch = (usize, usize, String);
+
+impl Asserting<'_> {
+    fn all(&mut self) {
+        let object = self.object;
+        self.any();
+        match object.natural.kind.as_str() {
+            RESULT => self.result(),
+            EXECUTION => self.execution(),
+            PACK => self.pack(),
+            RECEIPT => self.receipt(),
+            INSTANCE => self.pack_reference("INSTANCE_OF"),
+            SIGNAL => self.signal(),
+            INDEX => self.index(),
+            _ => {}
+        }
+    }
+
+    fn any(&mut self) {
+        let is_index = self.object.is(INDEX);
+        let chain = if is_index { ["spec", "rootBinding"] } else { ["spec", "lineage"] };
+        let root = |content: &Value| {
+            let chain = &content[chain[0]][chain[1]];
+            let part = |part: &str| {
+                owned(chain, &[&format!("root{part}")]).or_else(|| owned(chain, &[&format!("origin{part}")]))
+            };
+            Some(join(&[
+                canonical_kind("infrastructure.ontai.dev/v1", &part("Kind")?),
+                part("Namespace").unwrap_or_default(),
+                part("Name")?,
+                part("UID").unwrap_or_default(),
+            ]))
+        };
+        let (kind, field) =
+            if is_index { ("INDEXED_BY", "spec.rootBinding") } else { ("DERIVED_FROM", "spec.lineage") };
+        for stretch in self.stretches(root) {
+            let other = self.named(&split(&stretch.2), self.brought(&stretch));
+            self.into_object(kind, &other, field, "", &stretch);
+        }
+        let index = |content: &Value| {
+            let name = label(content, "infrastructure.ontai.dev/root-ili")?;
+            Some(join(&[label(content, "infrastructure.ontai.dev/root-ili-namespace").unwrap_or_default(), name]))
+        };
+        for stretch in self.stretches(index) {
+            let named = split(&stretch.2);
+            let at = self.brought(&stretch);
+            let find = |name: &str| self.world.resolve(INDEX, &[named[0].clone()], name, at, |_| true);
+            let found = find(&named[1]).or_else(|| find(&format!("infrastructure{}", named[1])));
+            let other = found.map_or_else(|| format!("{INDEX}//{}/{}", named[0], named[1]), Object::key);
+            let field = "metadata.labels[infrastructure.ontai.dev/root-ili]";
+            self.into_object("DERIVED_FROM", &other, field, "", &stretch);
+        }
+        let operator = |content: &Value| {
+            let made = &content["spec"]["lineage"]["creatingOperator"];
+            let version = owned(made, &["version"]).unwrap_or_default();
+            let name = owned(made, &["name"])
+                .or_else(|| owned(content, &["spec", "lineage", "creatingOperator"]))
+                .or_else(|| label(content, "infrastructure.ontai.dev/seam-operator"))?;
+            Some(join(&[name, version]))
+        };
+        for stretch in self.stretches(operator) {
+            let named = split(&stretch.2);
+            let field = match named[1].is_empty() {
+                true => "metadata.labels[infrastructure.ontai.dev/seam-operator]",
+                false => "spec.lineage",
+            };
+            self.into_object("CREATED_BY", &format!("~operator///{}", named[0]), field, &named[1], &stretch);
+        }
+        let principal = |content: &Value| {
+            let bound = owned(content, &["spec", "rootBinding", "declaringPrincipal"]).filter(|_| is_index);
+            bound
+                .or_else(|| {
+                    let annotations = ["metadata", "annotations", "infrastructure.ontai.dev/declaring-principal"];
+                    owned(content, &annotations)
+                })
+                .or_else(|| label(content, "infrastructure.ontai.dev/actor-ref"))
+        };
+        for stretch in self.stretches(principal) {
+            let field = match is_index {
+                true => "spec.rootBinding",
+                false => "metadata.annotations[infrastructure.ontai.dev/declaring-principal]",
+            };
+            self.into_object("DECLARED_BY", &format!("~principal///{}", stretch.2), field, "", &stretch);
+        }
+        for stretch in self.stretches(target) {
+            let field = if self.object.is(SIGNAL) { "spec.clusterRef" } else { "spec.targetClusterRef" };
+            self.out_of_object("TARGETS", &format!("~cluster///{}", stretch.2), field, &stretch);
+        }
+        if !self.object.is(RESULT) && !self.object.is(EXECUTION) && self.object.owner().is_some() {
+            let kind = if self.object.is(INSTANCE) { "INSTALLS" } else { "OWNS" };
+            let other = self.owner();
+            self.into_object(kind, &other, "metadata.ownerReferences", "", &self.life());
+        }
+    }
+
+    fn result(&mut self) {
+        let object = self.object;
+        let namespace = &object.natural.namespace;
+        let latest = object.latest();
+        let referred = text(latest, &["spec", "packExecutionRef"]).is_some();
+        let labelled = label(latest, "ontai.dev/pack-execution").is_some();
+        let field = match (referred, labelled) {
+            (true, _) => "spec.packExecutionRef",
+            (false, true) => "metadata.labels[ontai.dev/pack-execution]",
+            (false, false) if object.owner().is_some() => "metadata.ownerReferences",
+            (false, false) => "metadata.name",
+        };
+        let sequence = sequence_name(object);
+        self.into_object("PART_OF", &format!("~sequence//{namespace}/{sequence}"), field, "", &self.life());
+        if object.owner().is_some() {
+            let other = self.owner();
+            self.into_object("RESULT_OF", &other, "metadata.ownerReferences", "", &self.life());
+        } else if let Some(name) = given_sequence_name(object) {
+            let found = self.world.resolve(EXECUTION, &object.lookup_namespaces(), &name, object.birth(), |_| true);
+            let other = found.map_or_else(|| format!("{EXECUTION}//{namespace}/{name}"), Object::key);
+            self.into_object("RESULT_OF", &other, field, "", &self.life());
+        }
+        let previous = |content: &Value| {
+            Some(join(&[owned(content, &["spec", "previousRevisionRef"])?, revision(content).to_string()]))
+        };
+        for stretch in self.stretches(previous) {
+            let name = &split(&stretch.2)[0];
+            let other = self.here(RESULT, name, self.brought(&stretch));
+            self.into_object("SUPERSEDES", &other, "spec.previousRevisionRef", "", &stretch);
+        }
+        if result_pack(latest).is_some() {
+            let field = match pack_name(latest) {
+                Some(_) => "spec.clusterPackRef",
+                None => "metadata.labels[ontai.dev/cluster-pack]",
+            };
+            for stretch in self.stretches(result_pack) {
+                let other = self.pack_named(&stretch.2, self.brought(&stretch));
+                self.into_object("DEPLOYED", &other, field, "", &stretch);
+            }
+        } else if let Some(execution) = self.world.execution_of(object)
+            && let Some(name) = pack_name(execution.latest())
+        {
+            let found = self.world.pack_of(execution);
+            let other = found.map_or_else(|| format!("{PACK}//{}/{name}", execution.natural.namespace), Object::key);
+            let field = "spec.packExecutionRef -> spec.clusterPackRef";
+            self.into_object("DEPLOYED", &other, field, "", &self.life());
+        }
+        let applied = |content: &Value| {
+            Some(join(&[
+                content["spec"].to_string(),
+                owned(content, &["spec", "targetClusterRef"]).unwrap_or_default(),
+            ]))
+        };
+        for stretch in self.stretches(applied) {
+            let cluster = split(&stretch.2)[1].clone();
+            let content = &object.versions[stretch.0].body.content;
+            let of = |resource: &Value, name: &str| resource[name].as_str().map(str::to_owned);
+            for resource in list(&content["spec"]["deployedResources"]) {
+                let named = (of(resource, "apiVersion"), of(resource, "kind"), of(resource, "name"));
+                let (Some(api_version), Some(kind), Some(name)) = named else { continue };
+                let namespace = of(resource, "namespace").unwrap_or_default();
+                let other = format!("~resource {cluster} {api_version} {kind} {namespace} {name}");
+                self.out_of_object("APPLIED", &other, "spec.deployedResources", &stretch);
+            }
+        }
+        self.produced();
+        for stretch in self.stretches(|content| owned(content, &["spec", "talosClusterOperationResultRef"])) {
+            let other = self.here("TalosClusterOperationResult", &stretch.2, self.brought(&stretch));
+            self.into_object("CROSS_REF", &other, "spec.talosClusterOperationResultRef", "", &stretch);
+        }
+    }
+
+    fn produced(&mut self) {
+        let produced = |content: &Value| -> BTreeSet<String> {
+            let cluster = owned(content, &["spec", "targetClusterRef"]).unwrap_or_default();
+            let mut found = BTreeSet::new();
+            for artifact in list(&content["spec"]["artifacts"]) {
+                let Some(reference) = owned(artifact, &["reference"]) else { continue };
+                let kind = owned(artifact, &["kind"]).unwrap_or_default();
+                found.insert(format!("~artifact/{cluster}/{kind}/{reference}"));
+                let digests = [owned(artifact, &["checksum"]), reference.rsplit('@').next().map(str::to_owned)];
+                for digest in digests.into_iter().flatten().filter(|digest| *digest != reference) {
+                    found.extend(
+                        Some(sha256(&digest)).filter(|d| d.starts_with("sha256:")).map(|d| format!("~digest///{d}")),
+                    );
+                }
+            }
+            found
+        };
+        for stretch in self.each(produced) {
+            self.out_of_object("PRODUCED", &stretch.2, "spec.artifacts", &stretch);
+        }
+    }
+
+    fn execution(&mut self) {
+        let object = self.object;
+        let sequence = format!("~sequence//{}/{}", object.natural.namespace, object.natural.name);
+        self.into_object("PART_OF", &sequence, "metadata.name", "", &self.life());
+        self.pack_reference("EXECUTES");
+        for stretch in self.stretches(|content| owned(content, &["spec", "admissionProfileRef"])) {
+            let other = self.here("RBACProfile", &stretch.2, self.brought(&stretch));
+            self.into_object("ADMITTED_BY", &other, "spec.admissionProfileRef", "", &stretch);
+        }
+        for stretch in self.stretches(|content| owned(content, &["status", "operationResultRef"])) {
+            let at = object.versions[stretch.0].from;
+            let own = |result: &Object| result.owner_uid() == object.uid.as_deref();
+            let namespaces = [object.natural.namespace.clone()];
+            let found = self.world.resolve(RESULT, &namespaces, &stretch.2, at, own);
+            let other = found.map_or_else(|| self.here(RESULT, &stretch.2, at), Object::key);
+            self.out_of_object("REPORTS", &other, "status.operationResultRef", &stretch);
+        }
+        self.job(&["status", "jobName"]);
+    }
+
+    fn job(&mut self, path: &[&str]) {
+        for stretch in self.stretches(|content| owned(content, path)) {
+            let other = self.here("Job.batch", &stretch.2, self.object.versions[stretch.0].from);
+            self.out_of_object("RAN_AS", &other, &path.join("."), &stretch);
+        }
+    }
+
+    fn pack(&mut self) {
+        let own = self.object.natural.name.clone();
+        for stretch in self.stretches(|content| Some(owned(content, &["spec", "basePackName"]).unwrap_or_default())) {
+            let (name, field) = match stretch.2.is_empty() {
+                true => (own.as_str(), "metadata.name"),
+                false => (stretch.2.as_str(), "spec.basePackName"),
+            };
+            self.into_object("VERSION_OF", &format!("~pack-family///{name}"), field, "", &stretch);
+        }
+        for stretch in self.stretches(|content| owned(content, &["spec", "sourceBuildRef"])) {
+            self.into_object("BUILT_FROM", &format!("~build///{}", stretch.2), "spec.sourceBuildRef", "", &stretch);
+        }
+        let chart = |content: &Value| {
+            owned(content, &["spec", "chartName"])?;
+            let parts = ["chartVersion", "chartURL", "chartName", "helmVersion"];
+            Some(join(&parts.map(|part| owned(content, &["spec", part]).unwrap_or_default())))
+        };
+        for stretch in self.stretches(chart) {
+            let parts = split(&stretch.2);
+            let other = format!("~chart/{}/{}/{}", parts[0], parts[1], parts[2]);
+            self.into_object("RENDERED_FROM", &other, "spec.chartName", "", &stretch);
+        }
+        self.layers(&[&["spec", "rbacDigest"], &["spec", "workloadDigest"], &["spec", "clusterScopedDigest"]]);
+        self.layers(&[&["spec", "registryRef", "digest"]]);
+        let targets = |content: &Value| -> BTreeSet<String> {
+            let targets = list(&content["spec"]["targetClusters"]).filter_map(Value::as_str);
+            targets.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        };
+        for stretch in self.each(targets) {
+            self.out_of_object("INTENDED_FOR", &format!("~cluster///{}", stretch.2), "spec.targetClusters", &stretch);
+        }
+    }
+
+    fn layers(&mut self, paths: &[&[&str]]) {
+        for path in paths {
+            for stretch in self.stretches(|content| owned(content, path)) {
+                let other = format!("~digest///{}", sha256(&stretch.2));
+                self.into_object("HAS_LAYER", &other, &path.join("."), "", &stretch);
+            }
+        }
+    }
+
+    fn receipt(&mut self) {
+        let object = self.object;
+        self.pack_reference("ACKNOWLEDGES");
+        self.layers(&[&["spec", "rbacDigest"], &["spec", "workloadDigest"]]);
+        let instance = |content: &Value| Some(owned(content, &["spec", "packInstanceRef"]).unwrap_or_default());
+        for stretch in self.stretches(instance) {
+            let is_named = !stretch.2.is_empty();
+            let name = if is_named { stretch.2.clone() } else { object.natural.name.clone() };
+            let at = self.brought(&stretch);
+            let found = self.world.resolve(INSTANCE, &object.lookup_namespaces(), &name, at, |_| true);
+            let other = match found {
+                Some(found) => found.key(),
+                None if is_named => format!("{INSTANCE}//{}/{name}", object.natural.namespace),
+                None => continue,
+            };
+            let field = if is_named { "spec.packInstanceRef" } else { "metadata.name" };
+            self.into_object("RECEIPT_OF", &other, field, "", &stretch);
+        }
+    }
+
+    fn signal(&mut self) {
+        self.job(&["spec", "correctionJobRef"]);
+        let object = self.object;
+        let named = |content: &Value| {
+            Some(join(&[target(content).unwrap_or_default(), owned(content, &["spec", "receiptRef"])?]))
+        };
+        for stretch in self.stretches(named) {
+            let parts = split(&stretch.2);
+            let (cluster, name) = (&parts[0], &parts[1]);
+            let at = self.brought(&stretch);
+            let receipts = self.world.of_kind(RECEIPT).filter(|receipt| {
+                receipt.natural.cluster == *cluster
+                    && receipt.natural.namespace == "ont-system"
+                    && receipt.natural.name == *name
+                    && receipt.birth() <= at
+            });
+            // Who lived then, else who died last before.
+            let receipt = receipts.filter(|receipt| receipt.birth() <= at).max_by_key(|receipt| {
+                let alive = receipt.closed().is_none_or(|closed| at < closed);
+                let ended = if alive { None } else { receipt.closed() };
+                (alive, ended, receipt.birth(), receipt.id())
+            });
+            let other = receipt.map_or_else(|| format!("{RECEIPT}/{cluster}/ont-system/{name}"), Object::key);
+            self.into_object("DRIFTED", &other, "spec.receiptRef", "", &stretch);
+            let Some(pack) = receipt.and_then(|receipt| pack_name(receipt.latest())) else { continue };
+            let tenant = target(object.latest()).map(|cluster| format!("seam-tenant-{cluster}"));
+            let namespaces = [Some(object.natural.namespace.clone()), Some("seam-system".to_owned()), tenant];
+            let redone = self.world.of_kind(EXECUTION).filter(|execution| {
+                execution.natural.name == format!("{pack}-{cluster}")
+                    && namespaces.contains(&Some(execution.natural.namespace.clone()))
+                    && execution.birth() >= object.birth()
+            });
+            if let Some(execution) = redone.min_by_key(|execution| (execution.birth(), execution.id())) {
+                self.out_of_object("RETRIGGERED", &execution.key(), "spec.receiptRef", &stretch);
+            }
+        }
+    }
+
+    fn index(&mut self) {
+        let descendants = |content: &Value| -> BTreeSet<String> {
+            let spec = &content["spec"];
+            let registered = list(&spec["descendantRegistry"]).chain(list(&spec["descendants"]));
+            let named = |entry: &Value| {
+                let of = |name: &str| owned(entry, &[name]).unwrap_or_default();
+                let group = Some(of("group")).filter(|group| !group.is_empty());
+                let group = group.unwrap_or_else(|| "infrastructure.ontai.dev".to_owned());
+                let kind = canonical_kind(&format!("{group}/{}", of("version")), &owned(entry, &["kind"])?);
+                Some(join(&[kind, of("namespace"), owned(entry, &["name"])?, of("uid")]))
+            };
+            registered.filter_map(named).collect()
+        };
+        for stretch in self.each(descendants) {
+            let other = self.named(&split(&stretch.2), self.brought(&stretch));
+            self.out_of_object("REGISTERS", &other, "spec.descendantRegistry", &stretch);
+        }
+    }
+
+    /// An edge from the pack that `spec.clusterPackRef` names.
+    fn pack_reference(&mut self, kind: &str) {
+        let is_instance = self.object.is(INSTANCE);
+        let named = |content: &Value| {
+            let version = owned(content, &["spec", "clusterPackRef", "version"]);
+            let version = version.or_else(|| owned(content, &["spec", "version"]).filter(|_| is_instance));
+            Some(join(&[pack_name(content)?, version.unwrap_or_default()]))
+        };
+        let by_name = self.stretches(pack_name);
+        for stretch in self.stretches(named) {
+            let parts = split(&stretch.2);
+            let brought = by_name.iter().rev().find(|named| named.0 <= stretch.0).unwrap();
+            let other = self.pack_named(&parts[0], self.brought(brought));
+            self.into_object(kind, &other, "spec.clusterPackRef", &parts[1], &stretch);
+        }
+    }
+
+    fn pack_named(&self, name: &str, at: i64) -> String {
+        let found = self.world.resolve(PACK, &self.object.lookup_namespaces(), name, at, |_| true);
+        found.map_or_else(|| format!("{PACK}//{}/{name}", self.object.natural.namespace), Object::key)
+    }
+
+    fn here(&self, kind: &str, name: &str, at: i64) -> String {
+        let namespace = &self.object.natural.namespace;
+        let found = self.world.resolve(kind, std::slice::from_ref(namespace), name, at, |_| true);
+        found.map_or_else(|| format!("{kind}//{namespace}/{name}"), Object::key)
+    }
+
+    /// Kind, namespace, name and uid.
+    fn named(&self, parts: &[String], at: i64) -> String {
+        let [kind, namespace, name, uid] = parts else { panic!("{parts:?}") };
+        if uid.is_empty() {
+            let found = self.world.resolve(kind, std::slice::from_ref(namespace), name, at, |_| true);
+            return found.map_or_else(|| format!("{kind}//{namespace}/{name}"), Object::key);
+        }
+        let found = [namespace.as_str(), ""].iter().find_map(|namespace| {
+            self.world.objects.iter().find(|object| {
+                object.is(kind)
+                    && object.natural.cluster.is_empty()
+                    && object.natural.namespace == *namespace
+                    && object.natural.name == *name
+                    && object.uid.as_deref() == Some(uid)
+            })
+        });
+        found.map_or_else(|| format!("~unseen/{uid}/{namespace}/{kind}/{name}"), Object::key)
+    }
+
+    fn owner(&self) -> String {
+        let owner = self.object.owner().unwrap();
+        let part = |name: &str| owned(owner, &[name]).unwrap();
+        let unseen =
+            || format!("~unseen/{}/{}/{EXECUTION}/{}", part("uid"), self.object.natural.namespace, part("name"));
+        self.world.seen_owner(self.object).map_or_else(unseen, Object::key)
+    }
+
+    fn life(&self) -> Stretch {
+        (0, self.object.versions.len() - 1, String::new())
+    }
+
+    fn brought(&self, stretch: &Stretch) -> i64 {
+        if stretch.0 == 0 { self.object.birth() } else { self.object.versions[stretch.0].from }
+    }
+
+    fn stretches(&self, says: impl Fn(&Value) -> Option<String>) -> Vec<Stretch> {
+        let mut found = self.each(|content| says(content).into_iter().collect());
+        found.sort();
+        found
+    }
+
+    fn each(&self, says: impl Fn(&Value) -> BTreeSet<String>) -> Vec<Stretch> {
+        let versions = &self.object.versions;
+        let said: Vec<BTreeSet<String>> = versions.iter().map(|v: &Version| says(&v.body.content)).collect();
+        let all: BTreeSet<&String> = said.iter().flatten().collect();
+        let mut found = Vec::new();
+        for what in all {
+            let mut i = 0;
+            while i < said.len() {
+                if !said[i].contains(what) {
+                    i += 1;
+                    continue;
+                }
+                let first = i;
+                while i + 1 < said.len() && said[i + 1].contains(what) && versions[i].to == Some(versions[i + 1].from) {
+                    i += 1;
+                }
+                found.push((first, i, what.clone()));
+                i += 1;
+            }
+        }
+        found
+    }
+
+    fn into_object(&mut self, kind: &str, other: &str, field: &str, attribute: &str, stretch: &Stretch) {
+        let key = self.object.key();
+        self.push(kind, other, &key, field, attribute, stretch);
+    }
+
+    fn out_of_object(&mut self, kind: &str, other: &str, field: &str, stretch: &Stretch) {
+        let key = self.object.key();
+        self.push(kind, &key, other, field, "", stretch);
+    }
+
+    fn push(&mut self, kind: &str, from: &str, to: &str, field: &str, attribute: &str, stretch: &Stretch) {
+        let mut versions = self.object.versions[stretch.0..=stretch.1].iter();
+        let at = self.at;
+        let holds = |version: &Version| at.is_none_or(|at| version.from <= at && version.to.is_none_or(|to| at < to));
+        if !versions.any(holds) {
+            return;
+        }
+        let is_latest = stretch.1 + 1 == self.object.versions.len();
+        let last = if is_latest { String::new() } else { stretch.1.to_string() };
+        let by = self.object.key();
+        self.edges.push(format!("{kind} {from} -> {to} by {by}: {field} [{attribute}] {}..{last}", stretch.0));
+    }
+}
+
+fn join(parts: &[String]) -> String {
+    parts.join("\u{1f}")
+}
+
+fn split(text: &str) -> Vec<String> {
+    text.split('\u{1f}').map(str::to_owned).collect()
+}
+
+fn label(content: &Value, name: &str) -> Option<String> {
+    owned(content, &["metadata", "labels", name])
+}
+
+fn target(content: &Value) -> Option<String> {
+    owned(content, &["spec", "targetClusterRef"]).or_else(|| owned(content, &["spec", "clusterRef"]))
+}
+
+fn sha256(text: &str) -> String {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    let is_hex = hex.len() == hex::encode(Sha256::digest("")).len() && hex.chars().all(|c| c.is_ascii_hexdigit());
+    if is_hex { format!("sha256:{}", hex.to_lowercase()) } else { text.to_owned() }
+}
