@@ -145,6 +145,7 @@ async fn apply_mended(
     changes.entries.push(Entry {
         kind: "REBUILT",
         identity: format!("rules/{RULES}"),
+        object: None,
         content: None,
         previous: None,
         principal: DERIVED_BY.to_owned(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use super::Store;
+use super::body::{BodyRow, unpack};
 use super::driver::{Arg, Pool, Row, json};
 use super::error::StoreError;
 use super::page::{Page, Rows};
@@ -21,10 +22,6 @@ use crate::domain::history::{Content, End, History, Version};
 use crate::domain::identity::NaturalKey;
 use crate::domain::sequence::{ChainStatus, Fork, Gap, RowRef};
 use crate::domain::world::Object;
-
-/// The largest body that is unpacked, in bytes: beyond it a stored body is damaged, since records end
-/// far below.
-const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// A tenant as of a commit. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -310,13 +307,6 @@ struct Pair(i64, i64);
 
 #[derive(FromRow)]
 struct Count(i64);
-
-#[derive(FromRow)]
-pub(super) struct BodyRow {
-    pub(super) id: i64,
-    location: String,
-    bytes: Option<Vec<u8>>,
-}
 
 #[derive(FromRow)]
 struct BytesRow {
@@ -925,14 +915,6 @@ impl AsOf {
         let rows: Vec<BytesRow> = self.pool.rows(&sql::QUARANTINE_BYTES, &[self.tenant.into(), json(&ids)]).await?;
         Ok(rows.into_iter().map(|row| (row.id, row.bytes)).collect())
     }
-}
-
-/// A stored body, unpacked.
-pub(super) fn unpack(row: &BodyRow) -> Result<Vec<u8>, StoreError> {
-    let corrupt = |what: &str| StoreError::Corrupt(format!("body {}: {what}", row.id));
-    let bytes = row.bytes.as_deref().filter(|_| row.location == "inline");
-    let bytes = bytes.ok_or_else(|| corrupt("it is not inline"))?;
-    zstd::bulk::decompress(bytes, MAX_BODY).map_err(|_| corrupt("it does not unpack"))
 }
 
 /// Where to begin in a list whose highest place comes first.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
+use super::body::{BodyRow, unpack};
 use super::driver::json;
 use super::error::StoreError;
 use super::hash63;
@@ -127,12 +128,6 @@ struct BirthRow {
 struct ContentRow {
     object_id: i64,
     body_id: i64,
-}
-
-#[derive(FromRow)]
-struct BodyRow {
-    id: i64,
-    bytes: Option<Vec<u8>>,
 }
 
 #[derive(FromRow)]
@@ -391,14 +386,13 @@ impl WriteTx {
     async fn documents(&mut self, contents: &[ContentRow]) -> Result<Vec<Document>, StoreError> {
         let ids: Vec<i64> = contents.iter().map(|content| content.body_id).collect();
         let bodies: Vec<BodyRow> = self.tx.rows(&sql::BODIES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
-        let bodies: HashMap<i64, Vec<u8>> =
-            bodies.into_iter().filter_map(|body| Some((body.id, body.bytes?))).collect();
+        let bodies: HashMap<i64, BodyRow> = bodies.into_iter().map(|body| (body.id, body)).collect();
         contents
             .iter()
             .map(|content| {
-                let packed = bodies.get(&content.body_id).map(Vec::as_slice).unwrap_or_default();
-                let body = zstd::decode_all(packed).map_err(|e| StoreError::Corrupt(format!("compression: {e}")))?;
-                Ok(document(content.object_id, &body))
+                let id = content.body_id;
+                let body = bodies.get(&id).ok_or_else(|| StoreError::Corrupt(format!("body {id}")))?;
+                Ok(document(content.object_id, &unpack(body)?))
             })
             .collect()
     }

@@ -585,10 +585,11 @@ catalogue! {
     LEDGER_COMMIT_INSERT = "INSERT INTO ledger_commit (tenant_id, seq, committed_at, entries) VALUES ($1, $2, $3, $4)";
     /// Writes the entries of a commit.
     LEDGER_ENTRIES_INSERT = "INSERT INTO ledger_entry (tenant_id, seq, n, leaf, kind, source_id, identity, \
-        content_digest, previous_digest, principal) \
-        SELECT $1, $2, r.n, r.leaf, r.kind, r.source_id, r.identity, r.content_digest, r.previous_digest, r.principal \
-        FROM {rows $3: n int, leaf int, kind text, source_id int, identity text, content_digest bytes, \
-        previous_digest bytes, principal text} r";
+        object_id, content_id, content_digest, previous_id, previous_digest, principal) \
+        SELECT $1, $2, r.n, r.leaf, r.kind, r.source_id, r.identity, r.object_id, r.content_id, r.content_digest, \
+        r.previous_id, r.previous_digest, r.principal \
+        FROM {rows $3: n int, leaf int, kind text, source_id int, identity text, object_id int, content_id int, \
+        content_digest bytes, previous_id int, previous_digest bytes, principal text} r";
     /// Where the ledger stands.
     LEDGER_HEAD = "SELECT seq, leaves, committed_at FROM ledger_head WHERE tenant_id = $1";
     /// Finds nodes by their keys.
@@ -700,10 +701,22 @@ catalogue! {
     BODIES_FIND = "SELECT r.i, b.id FROM {rows $2: i int, digest bytes} r \
         JOIN body b ON b.tenant_id = $1 AND b.digest = r.digest";
     /// Writes new bodies.
-    BODIES_INSERT = "INSERT INTO body (tenant_id, id, digest, location, bytes) \
-        SELECT $1, r.id, r.digest, 'inline', r.bytes FROM {rows $2: id int, digest bytes, bytes bytes} r";
-    /// The bytes of bodies.
-    BODIES_BY_ID = "SELECT id, location, bytes FROM body WHERE tenant_id = $1 AND id IN {ints $2}";
+    BODIES_INSERT = "INSERT INTO body (tenant_id, id, digest, location, base_id, bytes) \
+        SELECT $1, r.id, r.digest, 'inline', r.base_id, r.bytes \
+        FROM {rows $2: id int, digest bytes, base_id int, bytes bytes} r";
+    /// The bytes of bodies, with those of their bases.
+    BODIES_BY_ID = "SELECT b.id, b.location, b.bytes, d.bytes AS base FROM body b \
+        LEFT JOIN body d ON d.tenant_id = b.tenant_id AND d.id = b.base_id \
+        WHERE b.tenant_id = $1 AND b.id IN {ints $2}";
+    /// The whole bodies that others of their likeness are held against.
+    BASES_FIND = "SELECT r.i, b.id, b.location, b.bytes, d.bytes AS base FROM {rows $2: i int, likeness int} r \
+        JOIN body_base x ON x.tenant_id = $1 AND x.likeness = r.likeness \
+        JOIN body b ON b.tenant_id = x.tenant_id AND b.id = x.body_id \
+        LEFT JOIN body d ON d.tenant_id = b.tenant_id AND d.id = b.base_id";
+    /// Notes them.
+    BASES_PUT = "INSERT INTO body_base (tenant_id, likeness, body_id) \
+        SELECT $1, r.likeness, r.body_id FROM {rows $2: likeness int, body_id int} r WHERE 1 = 1 \
+        ON CONFLICT (tenant_id, likeness) DO UPDATE SET body_id = excluded.body_id";
     /// Finds resources by their names.
     RESOURCES_FIND = "SELECT r.i, x.id FROM {rows $2: i int, api_version text, kind text, namespace text, name text} r \
         JOIN resource x ON x.tenant_id = $1 AND x.kind = r.kind AND x.namespace = r.namespace AND x.name = r.name \

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use sqlx::FromRow;
 
+use super::body::{BodyRow, unpack};
 use super::driver::{Arg, Tx, json};
 use super::error::StoreError;
 use super::lineage::LineageRow;
-use super::read::{BodyRow, unpack};
 use super::search::Document;
 use super::sql::{self, Statement};
 use super::stats::NewOperation;
@@ -159,6 +159,8 @@ pub struct Entry {
     pub kind: &'static str,
     /// To what: an object key, or a name in quarantine.
     pub identity: String,
+    /// The object, if it is one: its row is stored in place of the text.
+    pub object: Option<i64>,
     /// The content's digest after it.
     pub content: Option<Digest>,
     /// The content's digest before it.
@@ -1133,7 +1135,7 @@ impl WriteTx {
         self.write_rows(&sql::CONTENTS_INSERT, &[self.tenant.into()], &rows, &[]).await
     }
 
-    async fn find_digests(
+    pub(super) async fn find_digests(
         &mut self,
         statement: &'static Statement,
         digests: &[Digest],
@@ -1149,34 +1151,6 @@ impl WriteTx {
         let rows: Vec<Row> = digests.iter().enumerate().map(|(i, digest)| Row { i, digest: digest.hex() }).collect();
         let found: Vec<Pair> = self.tx.rows(statement, &[self.tenant.into(), json(&rows)]).await?;
         found.into_iter().map(|Pair(i, id)| Ok((index(i)?, id))).collect()
-    }
-
-    async fn ensure_bodies(&mut self, new: &[NewObservation]) -> Result<Vec<i64>, StoreError> {
-        #[derive(Serialize)]
-        struct Row {
-            id: i64,
-            digest: String,
-            bytes: String,
-        }
-        let digests: Vec<Digest> = new.iter().map(|o| Digest::of_bytes(&o.body)).collect();
-        let mut ids: HashMap<Digest, i64> =
-            self.find_digests(&sql::BODIES_FIND, &digests).await?.into_iter().map(|(i, id)| (digests[i], id)).collect();
-        let mut rows = Vec::new();
-        // One for the batch: making a compressor costs more than compressing a body.
-        let mut compressor =
-            zstd::bulk::Compressor::new(3).map_err(|e| StoreError::Corrupt(format!("compression: {e}")))?;
-        for (digest, observation) in digests.iter().zip(new) {
-            if !ids.contains_key(digest) {
-                let id = self.id().await?;
-                ids.insert(*digest, id);
-                let bytes = compressor
-                    .compress(&observation.body)
-                    .map_err(|e| StoreError::Corrupt(format!("compression: {e}")))?;
-                rows.push(Row { id, digest: digest.hex(), bytes: hex::encode(bytes) });
-            }
-        }
-        self.write_rows(&sql::BODIES_INSERT, &[self.tenant.into()], &rows, &[]).await?;
-        Ok(digests.iter().map(|digest| ids[digest]).collect())
     }
 
     async fn ensure_resource_sets(&mut self, new: &[&NewObservation]) -> Result<HashMap<Digest, i64>, StoreError> {
@@ -1472,7 +1446,10 @@ impl WriteTx {
             kind: &'a str,
             source_id: i64,
             identity: &'a str,
+            object_id: Option<i64>,
+            content_id: Option<i64>,
             content_digest: Option<String>,
+            previous_id: Option<i64>,
             previous_digest: Option<String>,
             principal: &'a str,
         }
@@ -1494,14 +1471,22 @@ impl WriteTx {
                 leaf,
                 kind: entry.kind,
                 source_id: self.source,
-                identity: &entry.identity,
-                content_digest: entry.content.map(|digest| digest.hex()),
-                previous_digest: entry.previous.map(|digest| digest.hex()),
+                identity: if entry.object.is_some() { "" } else { &entry.identity },
+                object_id: entry.object,
+                content_id: entry.content.and_then(|digest| self.known_content(entry, &digest)),
+                content_digest: entry.content.filter(|d| self.known_content(entry, d).is_none()).map(|d| d.hex()),
+                previous_id: entry.previous.and_then(|digest| self.known_content(entry, &digest)),
+                previous_digest: entry.previous.filter(|d| self.known_content(entry, d).is_none()).map(|d| d.hex()),
                 principal: &entry.principal,
             })
             .collect();
         self.write_rows(&sql::LEDGER_ENTRIES_INSERT, &[self.tenant.into(), seq.into()], &rows, &[]).await?;
         Ok(Commit { seq, committed_at })
+    }
+
+    /// The row of a content that an object's entry names.
+    fn known_content(&self, entry: &Entry, digest: &Digest) -> Option<i64> {
+        entry.object.and_then(|_| self.contents.get(digest).copied())
     }
 
     async fn write_versions(&mut self, changes: &Changes, seq: i64) -> Result<(), StoreError> {

@@ -229,6 +229,7 @@ impl<'t> Batch<'t> {
         let entry = Entry {
             kind: outcome.as_str(),
             identity: record.key.object_key(record.uid.as_deref()),
+            object: Some(id),
             content: Some(record.content.digest),
             previous: before.get(object).and_then(latest_digest),
             principal: principal.to_owned(),
@@ -437,6 +438,7 @@ impl<'t> Batch<'t> {
                 let entry = Entry {
                     kind: Outcome::Quarantined.as_str(),
                     identity: format!("quarantine/{id}"),
+                    object: None,
                     content: Some(Digest::of_bytes(&item.bytes)),
                     previous: None,
                     principal: item.principal.clone(),
@@ -485,6 +487,7 @@ pub fn derived_entry(object: &ChangedObject, outcome: Outcome, principal: String
     Entry {
         kind: outcome.as_str(),
         identity: object.identity.clone(),
+        object: Some(object.id),
         content: object.current,
         previous: object.previous,
         principal,

@@ -351,6 +351,7 @@ fn replay_entry(kind: &'static str, replayed: &Replayed, principal: &str) -> Ent
     Entry {
         kind,
         identity: format!("quarantine/{}", replayed.quarantine),
+        object: None,
         content: (kind == "QUARANTINED").then_some(replayed.digest),
         previous: Some(replayed.digest),
         principal: principal.to_owned(),

@@ -63,6 +63,8 @@ const CASES: &[Case] = &[
     ),
     case!("a heartbeat moves in place", heartbeat, ["WriteTx::update_seen", "WriteTx::move_observations"]),
     case!("the same content is kept once", deduplication, ["WriteTx::insert_observations", "WriteTx::content_id"]),
+    case!("what is alike is kept as a difference", differences, ["WriteTx::insert_observations", "WriteTx::contents"]),
+    case!("the ledger names objects and contents by their rows", named_entries, ["WriteTx::apply"]),
     case!("links are found from both ends", links, ["WriteTx::members", "WriteTx::dependents", "WriteTx::collections"]),
     case!("the next listing is found", snapshots, ["WriteTx::insert_snapshot", "WriteTx::next_snapshots"]),
     case!("what a listing omitted comes in pages", omissions, ["WriteTx::omitted"]),
@@ -258,7 +260,14 @@ async fn observation(tx: &mut WriteTx, object_id: i64, text: &str) -> NewObserva
 }
 
 fn entry(kind: &'static str, identity: &str) -> Entry {
-    Entry { kind, identity: identity.to_owned(), content: None, previous: None, principal: "tester".to_owned() }
+    Entry {
+        kind,
+        identity: identity.to_owned(),
+        object: None,
+        content: None,
+        previous: None,
+        principal: "tester".to_owned(),
+    }
 }
 
 async fn ids(on: On) {
@@ -493,6 +502,65 @@ async fn deduplication(on: On) {
         texts.insert(String::from_utf8(text).unwrap());
     }
     assert_eq!(texts.into_iter().collect::<Vec<_>>(), ["empty", "none", "other", "same", "third"]);
+}
+
+async fn differences(on: On) {
+    let long = |name: &str| format!("{{\"name\":\"{name}\",\"rest\":\"{:?}\"}}", (0..200).collect::<Vec<u32>>());
+    // What has nothing in common with the rest: written out as digests.
+    let other: String = (0..20).map(|i: u8| Digest::of_bytes(&[i]).hex()).collect();
+    let texts = [long("a"), long("b"), other.clone(), other + "!", long("c")];
+    let mut tx = on.write().await;
+    let (node, object) = make_object(&mut tx, &key("a")).await;
+    for text in &texts[..2] {
+        let seen = observation(&mut tx, object, text).await;
+        tx.insert_observations(&[seen]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    // A later batch finds the base, replaces it where it is of no use, and goes by the new one within itself.
+    let mut tx = on.write().await;
+    let mut seen = Vec::new();
+    for text in &texts[2..] {
+        seen.push(observation(&mut tx, object, text).await);
+    }
+    tx.insert_observations(&seen).await.unwrap();
+    let bodies: BTreeSet<Vec<u8>> = tx.contents(&[node]).await.unwrap().into_iter().map(|found| found.body).collect();
+    assert_eq!(bodies, texts.iter().map(|text| text.as_bytes().to_vec()).collect());
+    tx.commit().await.unwrap();
+    let rows: Vec<(i64, i64)> = on
+        .rows(
+            "CAST(CASE WHEN base_id IS NULL THEN 1 ELSE 0 END AS BIGINT), CAST(LENGTH(bytes) AS BIGINT)",
+            "body ORDER BY id",
+        )
+        .await;
+    assert_eq!(rows.iter().map(|(whole, _)| *whole).collect::<Vec<_>>(), [1, 0, 1, 0, 1]);
+    assert!(rows[1].1 < 40 && rows[3].1 < 40, "{rows:?}");
+    let chained =
+        "body AND base_id IN (SELECT b.id FROM body b WHERE b.tenant_id = body.tenant_id AND b.base_id IS NOT NULL)";
+    assert_eq!(on.rows::<(i64,)>("id", chained).await, [], "a base is whole");
+    assert_eq!(on.count("body_base").await, 1);
+}
+
+async fn named_entries(on: On) {
+    let mut tx = on.write().await;
+    let (_, object) = make_object_with(&mut tx, &key("a"), "u").await;
+    let seen = observation(&mut tx, object, "now").await;
+    tx.insert_observations(&[seen]).await.unwrap();
+    let entry = Entry {
+        object: Some(object),
+        content: Some(content("now").digest),
+        // A content that is not there is named by its digest.
+        previous: Some(content("lost").digest),
+        ..entry("UPDATED", &key("a").object_key(Some("u")))
+    };
+    tx.apply(&Changes { entries: vec![entry.clone()], rules: 1, ..Changes::default() }, 1).await.unwrap();
+    tx.commit().await.unwrap();
+    let columns = "identity, (SELECT n.kind || '/' || n.cluster || '/' || n.namespace || '/' || n.name || '/' || o.uid \
+        FROM object o JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
+        WHERE o.tenant_id = ledger_entry.tenant_id AND o.id = object_id), (SELECT c.digest FROM content c \
+        WHERE c.tenant_id = ledger_entry.tenant_id AND c.id = content_id), previous_digest";
+    let rows: Vec<(String, String, Vec<u8>, Vec<u8>)> = on.rows(columns, "ledger_entry").await;
+    let digest = |text: &str| content(text).digest.0.to_vec();
+    assert_eq!(rows, [(String::new(), entry.identity, digest("now"), digest("lost"))]);
 }
 
 async fn links(on: On) {
@@ -1069,7 +1137,7 @@ async fn lineage(on: On) {
     assert_eq!(tx.compare(&changed).await.unwrap(), Difference::default());
     tx.commit().await.unwrap();
     let rows: Vec<(i64, i64, Option<String>)> =
-        on.rows("by_dst, from_seq, attribute", "FROM lineage ORDER BY by_dst, from_seq").await;
+        on.rows("by_dst, from_seq, attribute", "lineage ORDER BY by_dst, from_seq").await;
     assert_eq!(rows, [(0, 1, None), (1, 1, None), (1, 2, Some("v1".to_owned()))]);
 }
 
@@ -1206,7 +1274,7 @@ async fn answers(on: On) {
 }
 
 /// All tables with rows of tenants.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "source",
     "ledger_head",
     "ledger_commit",
@@ -1215,6 +1283,7 @@ const TABLES: [&str; 18] = [
     "edge",
     "object",
     "body",
+    "body_base",
     "content",
     "resource",
     "resource_set",

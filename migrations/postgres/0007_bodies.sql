@@ -1,0 +1,17 @@
+-- Bodies by difference: most objects are nearly what another of their likeness was. `base_id` is the body, itself
+-- whole, that the bytes are the difference to.
+ALTER TABLE body ADD COLUMN base_id BIGINT;
+
+-- The whole body that the next ones of a likeness are held against: what a hash says that they have in common.
+CREATE TABLE body_base (
+    tenant_id BIGINT NOT NULL,
+    likeness BIGINT NOT NULL,
+    body_id BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, likeness)
+);
+
+-- The entry of an object names it and its contents by their rows: their texts are in there. What is about no object
+-- has its texts in `identity` and the digests, and so have the entries of before.
+ALTER TABLE ledger_entry ADD COLUMN object_id BIGINT;
+ALTER TABLE ledger_entry ADD COLUMN content_id BIGINT;
+ALTER TABLE ledger_entry ADD COLUMN previous_id BIGINT;
