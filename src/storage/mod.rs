@@ -8,6 +8,7 @@ mod findings;
 mod list;
 mod mention;
 mod migrate;
+mod pack;
 mod page;
 mod read;
 mod search;
