@@ -120,7 +120,7 @@ impl Names {
         let operator = nested(lineage, "creatingOperator");
         let label = |name: &str| view.label(&format!("{LABELS}/{name}"));
         let mut names = Self {
-            root: lineage.and_then(|lineage| root(lineage)),
+            root: lineage.and_then(root),
             operator: text(operator, "name")
                 .or_else(|| text(lineage, "creatingOperator"))
                 .or_else(|| label("seam-operator")),
@@ -158,7 +158,7 @@ impl Names {
             }
             kind::LINEAGE_INDEX => {
                 let binding = nested(spec, "rootBinding");
-                names.root = binding.and_then(|binding| root(binding));
+                names.root = binding.and_then(root);
                 names.principal = text(binding, "declaringPrincipal").or(names.principal);
                 names.descendants = descendants(spec);
             }

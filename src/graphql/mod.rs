@@ -1,5 +1,6 @@
 //! The GraphQL API: the schema, and what a request may cost.
 
+pub mod breadth;
 pub mod code;
 pub mod connection;
 pub mod context;

@@ -3,13 +3,14 @@
 use async_graphql::Context;
 use serde::{Deserialize, Serialize};
 
+use super::breadth::of_list;
 use super::connection::{Connection, List, Listed, PageArgs, Total};
 use super::context::Seat;
 use super::error::ApiError;
 use super::types::record::Recorded;
 use super::view::View;
 use crate::service::query::RecordsAsked;
-use crate::storage::{Page, RecordOrder, RecordPlace};
+use crate::storage::{Breadth, Page, RecordOrder, RecordPlace};
 
 /// The place of a record in a cursor: by what is the same in every store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,19 +66,19 @@ pub async fn records<N: Listed>(
         let then = view.pinned(ctx, seq).await?;
         view = then.ok_or_else(|| ApiError::bad_input("This cursor is of a commit that is not there."))?;
     }
-    records_of(&view, field, kind, asked, args, node).await
+    records_of((&view, of_list(ctx)), field, kind, asked, args, node).await
 }
 
 fn list(view: &View, field: &str, asked: &RecordsAsked) -> List {
     List::new(view, field, &(&asked.source, &asked.list))
 }
 
-/// A page of the records of a kind in a view.
+/// A page of the records of a kind in a view, as much of them as is needed.
 ///
 /// # Errors
 /// If the store fails, or the page cannot be had.
 pub async fn records_of<N: Listed>(
-    view: &View,
+    (view, breadth): (&View, Breadth),
     field: &str,
     kind: &str,
     asked: RecordsAsked,
@@ -88,7 +89,7 @@ pub async fn records_of<N: Listed>(
     let page: Page<Place> = args.page(&listed)?;
     let order = asked.list.order;
     let stored = page.clone().map(|place| place.stored(view));
-    let rows = view.scope().list_records(kind, &asked, &stored).await?;
+    let rows = view.scope().list_records(kind, &asked, &stored, breadth).await?;
     let (scope, kind) = (view.scope().clone(), kind.to_owned());
     let total = Total::count(move || {
         let (scope, kind, asked) = (scope.clone(), kind.clone(), asked.clone());

@@ -32,15 +32,32 @@ pub struct PlainField<T> {
 }
 
 /// The plain fields of a type, by their methods, which must neither wait nor fail nor take arguments.
+///
+/// Those behind a condition are in memory where it holds.
 macro_rules! plain {
     ($($name:ident),* $(,)?) => {
-        &[$($crate::graphql::rows::PlainField {
-            name: stringify!($name),
-            read: |row, ctx| {
-                let value = futures_util::FutureExt::now_or_never(row.$name(ctx));
-                $crate::graphql::rows::plain_value(value, ctx)
-            },
-        }),*]
+        plain![$($name),*; |_row| true =>]
+    };
+    ($($name:ident),* $(,)?; |$row:ident| $holds:expr => $($other:ident),* $(,)?) => {
+        &[
+            $($crate::graphql::rows::PlainField {
+                name: stringify!($name),
+                read: |row, ctx| {
+                    let value = futures_util::FutureExt::now_or_never(row.$name(ctx));
+                    $crate::graphql::rows::plain_value(value, ctx)
+                },
+            },)*
+            $($crate::graphql::rows::PlainField {
+                name: stringify!($other),
+                read: |$row, ctx| {
+                    if !$holds {
+                        return None;
+                    }
+                    let value = futures_util::FutureExt::now_or_never($row.$other(ctx));
+                    $crate::graphql::rows::plain_value(value, ctx)
+                },
+            },)*
+        ]
     };
 }
 pub(crate) use plain;

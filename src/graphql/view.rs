@@ -14,8 +14,8 @@ use super::gather::Gather;
 use crate::domain::mention::Named;
 use crate::service::query::{Body, Identity, Position, Question, Reference, Scope, SequenceName};
 use crate::storage::{
-    ChainRow, FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredMention, StoredRecord,
-    StoredVersion,
+    Breadth, ChainRow, FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredMention,
+    StoredRecord, StoredVersion,
 };
 
 /// A tenant as of one commit. Cheap to clone.
@@ -34,9 +34,9 @@ pub struct Loads(Scope);
 /// A raw object, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BodyKey(pub i64);
-/// A record, by its row.
+/// A record, by its row, and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RecordKey(pub i64);
+pub struct RecordKey(pub i64, pub Breadth);
 /// A result's place in its sequence, by the result's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PositionKey(pub i64);
@@ -49,9 +49,9 @@ pub struct VersionKey(pub i64, pub i64);
 /// A page of the versions of an object, by its row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VersionsKey(pub i64, pub Page<i64>);
-/// A page of a chain, by the sequence's row and the identity of the epoch.
+/// A page of a chain, by the sequence's row and the identity of the epoch, and how much of its results.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RevisionsKey(pub i64, pub String, pub Page<RevisionPlace>);
+pub struct RevisionsKey(pub i64, pub String, pub Page<RevisionPlace>, pub Breadth);
 /// A result of a source, by its identity as chains name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdentKey(pub i64, pub String);
@@ -154,9 +154,13 @@ impl Loader<RecordKey> for Loads {
     type Error = ApiError;
 
     async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Arc<StoredRecord>>, ApiError> {
-        let rows: Vec<i64> = keys.iter().map(|key| key.0).collect();
-        let records = self.0.records_by_object(&rows).await?;
-        Ok(records.into_iter().map(|record| (RecordKey(record.object), Arc::new(record))).collect())
+        let mut found = HashMap::with_capacity(keys.len());
+        for breadth in [Breadth::Full, Breadth::Lean] {
+            let rows: Vec<i64> = keys.iter().filter(|key| key.1 == breadth).map(|key| key.0).collect();
+            let records = self.0.records_by_object(&rows, breadth).await?;
+            found.extend(records.into_iter().map(|record| (RecordKey(record.object, breadth), Arc::new(record))));
+        }
+        Ok(found)
     }
 }
 
@@ -250,9 +254,14 @@ impl Loader<RevisionsKey> for Loads {
     type Error = ApiError;
 
     async fn load(&self, keys: &[RevisionsKey]) -> Result<HashMap<RevisionsKey, Rows<ChainRow>>, ApiError> {
-        let asked: Vec<(i64, String, Page<RevisionPlace>)> =
-            keys.iter().map(|key| (key.0, key.1.clone(), key.2.clone())).collect();
-        Ok(keys.iter().cloned().zip(self.0.list_revisions(&asked).await?).collect())
+        let mut found = HashMap::with_capacity(keys.len());
+        for breadth in [Breadth::Full, Breadth::Lean] {
+            let keys = keys.iter().filter(|key| key.3 == breadth);
+            let asked: Vec<(i64, String, Page<RevisionPlace>)> =
+                keys.clone().map(|key| (key.0, key.1.clone(), key.2.clone())).collect();
+            found.extend(keys.cloned().zip(self.0.list_revisions(&asked, breadth).await?));
+        }
+        Ok(found)
     }
 }
 

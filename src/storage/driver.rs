@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, FromRow, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 
 use super::dialect::Dialect;
 use super::error::StoreError;
+use super::pack::{Packed, unpack};
 use super::sql::Statement;
 
 /// How long a reader waits for the database.
@@ -31,6 +32,9 @@ impl Default for Timeouts {
 const ANALYZE: &str = "DO $$ DECLARE t TEXT; BEGIN \
     FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LOOP \
     EXECUTE format('ANALYZE %I', t); END LOOP; END $$";
+
+/// How long a connection to Postgres is taken to be alive after it was used.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Readers beside the one writer.
 const READERS: u32 = 8;
@@ -189,6 +193,8 @@ impl Pool {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(timeouts.acquire)
+            // A file does not go away, and a sign of life costs as much as a small statement.
+            .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
         Ok(Self::Sqlite { writer, readers, statement: timeouts.statement })
     }
@@ -203,6 +209,17 @@ impl Pool {
         let pool = PgPoolOptions::new()
             .max_connections(READERS + 2)
             .acquire_timeout(timeouts.acquire)
+            // A sign of life costs as much as a small statement: only after a pause, in which the
+            // server or what is between may have dropped the connection.
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await?;
         Ok(Self::Postgres(pool))
@@ -234,6 +251,19 @@ impl Pool {
             }
             Self::Postgres(pool) => bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(pool).await?,
         })
+    }
+
+    /// [`Self::rows`] of a list that may be long: on `SQLite` they cross from its thread as one value.
+    pub(super) async fn list<T: Row + Packed>(
+        &self,
+        statement: &'static Statement,
+        args: &[Arg],
+    ) -> Result<Vec<T>, StoreError> {
+        let Self::Sqlite { readers, statement: limit, .. } = self else { return self.rows(statement, args).await };
+        let sql = AssertSqlSafe(statement.packed::<T>());
+        let row = bind!(sqlx::query::<Sqlite>(sql), args).fetch_one(readers);
+        let row = tokio::time::timeout(*limit, row).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        unpack(row.try_get::<Option<&str>, _>(0)?.unwrap_or_default())
     }
 
     /// Reads at most one row.

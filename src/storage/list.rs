@@ -12,8 +12,9 @@ use sqlx::FromRow;
 use super::driver::{Arg, json};
 use super::error::StoreError;
 use super::hash63;
+use super::pack::packed_row;
 use super::page::{Page, Rows};
-use super::read::{AsOf, StoredRecord};
+use super::read::{AsOf, Breadth, StoredRecord};
 use super::sql::{self, Statement};
 use super::write::{Changes, FindingRow, StateRow, WithSeq, WriteTx};
 
@@ -190,27 +191,30 @@ pub struct RecordList {
     pub ascending: bool,
 }
 
-#[derive(FromRow)]
-struct TimeRow {
-    object_id: i64,
-    place: i64,
-    key_hash: i64,
+packed_row! {
+    struct TimeRow {
+        object_id: i64,
+        place: i64,
+        key_hash: i64,
+    }
 }
 
-#[derive(FromRow)]
-struct NameRow {
-    object_id: i64,
-    source_id: i64,
-    namespace: String,
-    name: String,
-    cluster: String,
-    key_hash: i64,
+packed_row! {
+    struct NameRow {
+        object_id: i64,
+        source_id: i64,
+        namespace: String,
+        name: String,
+        cluster: String,
+        key_hash: i64,
+    }
 }
 
-#[derive(FromRow)]
-struct TermCount {
-    term: i64,
-    rows: i64,
+packed_row! {
+    struct TermCount {
+        term: i64,
+        rows: i64,
+    }
 }
 
 #[derive(Serialize)]
@@ -248,6 +252,7 @@ impl AsOf {
         kind: &str,
         list: &RecordList,
         page: &Page<RecordPlace>,
+        breadth: Breadth,
     ) -> Result<Rows<(RecordPlace, StoredRecord)>, StoreError> {
         let drive = self.drive(kind, list).await?;
         let walk = Walk { descending: list.ascending == page.backward, limit: page.fetch() };
@@ -257,12 +262,14 @@ impl AsOf {
         };
         let rows = page.rows(places);
         let objects: Vec<i64> = rows.rows.iter().map(|(_, object)| *object).collect();
-        let mut records = self.records_by_object(&objects).await?;
+        let records = self.records_by_object(&objects, breadth).await?;
+        let mut records: HashMap<i64, StoredRecord> =
+            records.into_iter().map(|record| (record.object, record)).collect();
         let mut found = Vec::with_capacity(rows.rows.len());
         for (place, object) in rows.rows {
-            let at = records.iter().position(|record| record.object == object);
-            let at = at.ok_or_else(|| StoreError::Corrupt(format!("listed object {object} has no state")))?;
-            found.push((place, records.swap_remove(at)));
+            let record = records.remove(&object);
+            let record = record.ok_or_else(|| StoreError::Corrupt(format!("listed object {object} has no state")))?;
+            found.push((place, record));
         }
         Ok(Rows { rows: found, more: rows.more })
     }
@@ -297,7 +304,7 @@ impl AsOf {
             return Ok(Drive { term, others: terms(&[]), excluded, is_rare: false });
         }
         let args = [self.tenant.into(), terms(&required), self.seq.into(), RARE.into()];
-        let counts: Vec<TermCount> = self.pool.rows(&sql::LISTING_RARITY, &args).await?;
+        let counts: Vec<TermCount> = self.pool.list(&sql::LISTING_RARITY, &args).await?;
         let rarest = counts.iter().min_by_key(|count| (count.rows, count.term));
         let (term, is_rare) = rarest.map_or((all, false), |count| (count.term, count.rows < RARE));
         required.retain(|other| *other != term);
@@ -351,7 +358,7 @@ impl AsOf {
             drive.excluded.clone(),
             walk.limit.into(),
         ];
-        let rows: Vec<TimeRow> = self.pool.rows(statement, &args).await?;
+        let rows: Vec<TimeRow> = self.pool.list(statement, &args).await?;
         Ok(rows.into_iter().map(|row| (RecordPlace::Time(row.place, row.key_hash), row.object_id)).collect())
     }
 
@@ -393,7 +400,7 @@ impl AsOf {
             drive.excluded.clone(),
             walk.limit.into(),
         ];
-        let rows: Vec<NameRow> = self.pool.rows(statement, &args).await?;
+        let rows: Vec<NameRow> = self.pool.list(statement, &args).await?;
         let place = |row: NameRow| {
             let at = RecordPlace::Name(row.source_id, row.namespace, row.name, row.cluster, row.key_hash);
             (at, row.object_id)

@@ -10,6 +10,7 @@ mod lineage;
 mod list;
 mod mention;
 mod migrate;
+mod pack;
 mod page;
 mod read;
 mod search;

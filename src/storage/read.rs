@@ -13,6 +13,7 @@ use super::Store;
 use super::body::{BodyRow, unpack};
 use super::driver::{Arg, Pool, Row, json};
 use super::error::StoreError;
+use super::pack::{Cells, Columns, Packed, packed_row};
 use super::page::{Page, Rows};
 use super::sql::{self, Statement};
 use super::write::{parse_end, read_digest};
@@ -51,12 +52,17 @@ pub struct StoredSource {
 pub struct StoredContent {
     /// The version's place in the object's history, from 0.
     pub n: i64,
+    /// What the rules need of it.
+    pub facts: Facts,
+}
+
+/// Which content it was, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
     /// SHA-256 of the content.
     pub digest: Digest,
     /// SHA-256 of its `spec`.
     pub spec_digest: Digest,
-    /// What the rules need of it.
-    pub facts: Facts,
     /// The contract's breaches, as JSON.
     pub warnings: Option<String>,
     /// The row of the raw object.
@@ -104,6 +110,18 @@ pub struct StoredRecord {
     pub heartbeat: Option<String>,
     /// Its latest content, or that of the version asked for.
     pub content: StoredContent,
+    /// The provenance of that content; `None` where the record was read without it.
+    pub provenance: Option<Arc<Provenance>>,
+}
+
+/// How much of a record is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Breadth {
+    /// All of it.
+    #[default]
+    Full,
+    /// All but the provenance of its content, which takes two more look-ups a row.
+    Lean,
 }
 
 /// One version of an object.
@@ -119,6 +137,8 @@ pub struct StoredVersion {
     pub end: Option<End>,
     /// What it said.
     pub content: StoredContent,
+    /// The provenance of that.
+    pub provenance: Arc<Provenance>,
 }
 
 /// A sequence's key.
@@ -302,8 +322,12 @@ impl HeadRow {
     }
 }
 
-#[derive(FromRow)]
-struct Pair(i64, i64);
+packed_row! {
+    struct Found {
+        i: i64,
+        id: i64,
+    }
+}
 
 #[derive(FromRow)]
 struct Count(i64);
@@ -314,50 +338,82 @@ struct BytesRow {
     bytes: Vec<u8>,
 }
 
-#[derive(FromRow)]
-struct RecordRow {
-    object_id: i64,
-    source_id: i64,
-    node_id: i64,
-    key_hash: i64,
-    kind: String,
-    namespace: String,
-    name: String,
-    cluster: String,
-    born_at: i64,
-    first_at: i64,
-    changed_at: i64,
-    closed_at: Option<i64>,
-    end_kind: Option<String>,
-    live: i64,
-    versions: i64,
-    uid: String,
-    last_seen_at: i64,
-    heartbeat: Option<String>,
-    residence: String,
-    #[sqlx(flatten)]
-    content: ContentRow,
+packed_row! {
+    struct RecordRow {
+        object_id: i64,
+        source_id: i64,
+        node_id: i64,
+        key_hash: i64,
+        kind: String,
+        namespace: String,
+        name: String,
+        cluster: String,
+        born_at: i64,
+        first_at: i64,
+        changed_at: i64,
+        closed_at: Option<i64>,
+        end_kind: Option<String>,
+        live: i64,
+        versions: i64,
+        uid: String,
+        last_seen_at: i64,
+        heartbeat: Option<String>,
+        residence: String,
+        facts: String,
+    }
 }
 
-#[derive(FromRow)]
-struct RevisionRow {
-    revision: i64,
-    place_at: i64,
-    place_hash: i64,
-    version_n: i64,
-    #[sqlx(flatten)]
-    record: RecordRow,
+packed_row! {
+    struct ProvenanceRow {
+        digest: Vec<u8>,
+        spec_digest: Vec<u8>,
+        warnings: Option<String>,
+        body_id: i64,
+        resource_version: Option<String>,
+        asserter: String,
+    }
 }
 
-#[derive(FromRow)]
-struct VersionRow {
-    object_id: i64,
-    n: i64,
-    from_at: i64,
-    to_at: Option<i64>,
-    end_kind: Option<String>,
-    #[sqlx(flatten)]
-    content: ContentRow,
+packed_row! {
+    struct FullRecordRow {
+        #[sqlx(flatten)]
+        record: RecordRow,
+        #[sqlx(flatten)]
+        provenance: ProvenanceRow,
+    }
+}
+
+packed_row! {
+    struct RevisionRow {
+        revision: i64,
+        place_at: i64,
+        place_hash: i64,
+        version_n: i64,
+        #[sqlx(flatten)]
+        record: RecordRow,
+    }
+}
+
+packed_row! {
+    struct FullRevisionRow {
+        #[sqlx(flatten)]
+        row: RevisionRow,
+        #[sqlx(flatten)]
+        provenance: ProvenanceRow,
+    }
+}
+
+packed_row! {
+    struct VersionRow {
+        object_id: i64,
+        n: i64,
+        from_at: i64,
+        to_at: Option<i64>,
+        end_kind: Option<String>,
+        facts: String,
+        #[sqlx(flatten)]
+        provenance: ProvenanceRow,
+    }
 }
 
 #[derive(FromRow)]
@@ -367,49 +423,51 @@ struct Numbered<T> {
     row: T,
 }
 
-#[derive(FromRow)]
-struct ContentRow {
-    digest: Vec<u8>,
-    spec_digest: Vec<u8>,
-    facts: String,
-    warnings: Option<String>,
-    body_id: i64,
-    resource_version: Option<String>,
-    asserter: String,
+impl<T: Packed> Packed for Numbered<T> {
+    fn columns(_name: &'static str, columns: &mut Columns) {
+        i64::columns("i", columns);
+        T::columns("", columns);
+    }
+
+    fn read(cells: &mut Cells<'_>) -> Result<Self, StoreError> {
+        Ok(Self { i: Packed::read(cells)?, row: T::read(cells)? })
+    }
 }
 
-#[derive(FromRow)]
-struct GroupRow {
-    kind: String,
-    cluster: String,
-    namespace: String,
-    name: String,
-    uid: String,
-    object_id: i64,
-    from_at: i64,
-    to_at: Option<i64>,
-    end_kind: Option<String>,
-    observation_id: i64,
-    digest: Vec<u8>,
-    spec_digest: Vec<u8>,
-    facts: String,
+packed_row! {
+    struct GroupRow {
+        kind: String,
+        cluster: String,
+        namespace: String,
+        name: String,
+        uid: String,
+        object_id: i64,
+        from_at: i64,
+        to_at: Option<i64>,
+        end_kind: Option<String>,
+        observation_id: i64,
+        digest: Vec<u8>,
+        spec_digest: Vec<u8>,
+        facts: String,
+    }
 }
 
-#[derive(FromRow)]
-struct EpochRow {
-    sequence_id: i64,
-    source_id: i64,
-    namespace: String,
-    name: String,
-    uid: String,
-    position: i64,
-    status: String,
-    born_at: i64,
-    revisions: i64,
-    head_id: i64,
-    head_revision: i64,
-    active_id: Option<i64>,
-    detail: String,
+packed_row! {
+    struct EpochRow {
+        sequence_id: i64,
+        source_id: i64,
+        namespace: String,
+        name: String,
+        uid: String,
+        position: i64,
+        status: String,
+        born_at: i64,
+        revisions: i64,
+        head_id: i64,
+        head_revision: i64,
+        active_id: Option<i64>,
+        detail: String,
+    }
 }
 
 /// A namespace and name within a source.
@@ -480,8 +538,12 @@ impl AsOf {
         self.committed_at
     }
 
-    async fn batch<T: Row>(&self, statement: &'static Statement, list: &impl Serialize) -> Result<Vec<T>, StoreError> {
-        self.pool.rows(statement, &[self.tenant.into(), json(list), self.seq.into()]).await
+    async fn batch<T: Row + Packed>(
+        &self,
+        statement: &'static Statement,
+        list: &impl Serialize,
+    ) -> Result<Vec<T>, StoreError> {
+        self.pool.list(statement, &[self.tenant.into(), json(list), self.seq.into()]).await
     }
 
     /// The records that a statement on states reads.
@@ -490,8 +552,8 @@ impl AsOf {
         statement: &'static Statement,
         args: &[Arg],
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        let rows: Vec<RecordRow> = self.pool.rows(statement, args).await?;
-        rows.into_iter().map(record).collect()
+        let rows: Vec<FullRecordRow> = self.pool.list(statement, args).await?;
+        rows.into_iter().map(full_record).collect()
     }
 
     pub(super) async fn count(&self, statement: &'static Statement, args: &[Arg]) -> Result<i64, StoreError> {
@@ -533,10 +595,10 @@ impl AsOf {
                 name: &key.name,
             })
             .collect();
-        let found: Vec<Pair> = self.pool.rows(&sql::NODES_LOOKUP, &[self.tenant.into(), json(&rows)]).await?;
+        let found: Vec<Found> = self.pool.list(&sql::NODES_LOOKUP, &[self.tenant.into(), json(&rows)]).await?;
         found
             .into_iter()
-            .map(|Pair(i, id)| Ok((usize::try_from(i).map_err(|_| StoreError::Corrupt("index".to_owned()))?, id)))
+            .map(|Found { i, id }| Ok((usize::try_from(i).map_err(|_| StoreError::Corrupt("index".to_owned()))?, id)))
             .collect()
     }
 
@@ -581,8 +643,12 @@ impl AsOf {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn records_by_object(&self, objects: &[i64]) -> Result<Vec<StoredRecord>, StoreError> {
-        self.records(&sql::RECORDS_BY_OBJECT, objects).await
+    pub async fn records_by_object(&self, objects: &[i64], breadth: Breadth) -> Result<Vec<StoredRecord>, StoreError> {
+        if objects.is_empty() || breadth == Breadth::Full {
+            return self.records(&sql::RECORDS_BY_OBJECT, objects).await;
+        }
+        let rows: Vec<RecordRow> = self.batch(&sql::RECORDS_BY_OBJECT_LEAN, &objects).await?;
+        rows.into_iter().map(record).collect()
     }
 
     /// All records of natural keys.
@@ -597,8 +663,8 @@ impl AsOf {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let rows: Vec<RecordRow> = self.batch(statement, &ids).await?;
-        rows.into_iter().map(record).collect()
+        let rows: Vec<FullRecordRow> = self.batch(statement, &ids).await?;
+        rows.into_iter().map(full_record).collect()
     }
 
     /// The records with uids, of whatever source.
@@ -614,8 +680,8 @@ impl AsOf {
             return Ok(Vec::new());
         }
         let uids: Vec<Uid> = uids.iter().map(|uid| Uid { uid }).collect();
-        let rows: Vec<RecordRow> = self.batch(&sql::RECORDS_BY_UID, &uids).await?;
-        rows.into_iter().map(record).collect()
+        let rows: Vec<FullRecordRow> = self.batch(&sql::RECORDS_BY_UID, &uids).await?;
+        rows.into_iter().map(full_record).collect()
     }
 
     /// The versions of an object, oldest first.
@@ -626,7 +692,7 @@ impl AsOf {
         let from = page.from.unwrap_or(if page.backward { i64::MAX } else { -1 });
         let args = [self.tenant.into(), object.into(), self.seq.into(), from.into(), page.fetch().into()];
         let statement = if page.backward { &sql::VERSIONS_PAGE_BACK } else { &sql::VERSIONS_PAGE };
-        let rows: Vec<VersionRow> = self.pool.rows(statement, &args).await?;
+        let rows: Vec<VersionRow> = self.pool.list(statement, &args).await?;
         Ok(page.rows(rows.into_iter().map(version).collect::<Result<_, _>>()?))
     }
 
@@ -663,10 +729,11 @@ impl AsOf {
     /// Rows by the number that the statement was given for them, in their order.
     async fn grouped<T>(&self, statement: &'static Statement, args: &[Arg]) -> Result<HashMap<i64, Vec<T>>, StoreError>
     where
+        T: Packed,
         Numbered<T>: Row,
     {
         let mut groups: HashMap<i64, Vec<T>> = HashMap::new();
-        let rows: Vec<Numbered<T>> = self.pool.rows(statement, args).await?;
+        let rows: Vec<Numbered<T>> = self.pool.list(statement, args).await?;
         for Numbered { i, row } in rows {
             groups.entry(i).or_default().push(row);
         }
@@ -788,6 +855,7 @@ impl AsOf {
         sequence: i64,
         epoch_uid: &str,
         page: &Page<RevisionPlace>,
+        breadth: Breadth,
     ) -> Result<Rows<ChainRow>, StoreError> {
         let end = if page.backward { i64::MAX } else { i64::MIN };
         let (revision, first_at, key_hash) = page.from.unwrap_or((end, end, end));
@@ -801,9 +869,17 @@ impl AsOf {
             key_hash.into(),
             page.fetch().into(),
         ];
-        let statement = if page.backward { &sql::REVISIONS_PAGE_BACK } else { &sql::REVISIONS_PAGE };
-        let rows: Vec<RevisionRow> = self.pool.rows(statement, &args).await?;
-        Ok(page.rows(rows.into_iter().map(chain_row).collect::<Result<_, _>>()?))
+        let rows: Result<Vec<ChainRow>, StoreError> = match breadth {
+            Breadth::Full => {
+                let statement = if page.backward { &sql::REVISIONS_PAGE_BACK } else { &sql::REVISIONS_PAGE };
+                self.pool.list(statement, &args).await?.into_iter().map(full_chain_row).collect()
+            }
+            Breadth::Lean => {
+                let statement = if page.backward { &sql::REVISIONS_LEAN_PAGE_BACK } else { &sql::REVISIONS_LEAN_PAGE };
+                self.pool.list(statement, &args).await?.into_iter().map(chain_row).collect()
+            }
+        };
+        Ok(page.rows(rows?))
     }
 
     /// Pages of the rows of epochs (sequence and identity), in their order: all pages of one form in one
@@ -814,7 +890,30 @@ impl AsOf {
     pub async fn list_revisions_of(
         &self,
         asked: &[(i64, String, Page<RevisionPlace>)],
+        breadth: Breadth,
     ) -> Result<Vec<Rows<ChainRow>>, StoreError> {
+        if let [(sequence, epoch_uid, page)] = asked {
+            return Ok(vec![self.list_revisions(*sequence, epoch_uid, page, breadth).await?]);
+        }
+        let mut found: Vec<Rows<ChainRow>> = asked.iter().map(|_| Rows::none()).collect();
+        for (form, members) in Page::alike(asked.iter().map(|(_, _, page)| page)) {
+            let mut pages = self.revision_pages(asked, &form, &members, breadth).await?;
+            for i in members {
+                let rows = i64::try_from(i).ok().and_then(|i| pages.remove(&i)).unwrap_or_default();
+                found[i] = form.rows(rows);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The rows of the pages of one form, by their places in `asked`.
+    async fn revision_pages(
+        &self,
+        asked: &[(i64, String, Page<RevisionPlace>)],
+        form: &Page<()>,
+        members: &[usize],
+        breadth: Breadth,
+    ) -> Result<HashMap<i64, Vec<ChainRow>>, StoreError> {
         #[derive(Serialize)]
         struct Asked<'a> {
             i: usize,
@@ -824,27 +923,25 @@ impl AsOf {
             first_at: i64,
             key_hash: i64,
         }
-        if let [(sequence, epoch_uid, page)] = asked {
-            return Ok(vec![self.list_revisions(*sequence, epoch_uid, page).await?]);
-        }
-        let mut found: Vec<Rows<ChainRow>> = asked.iter().map(|_| Rows::none()).collect();
-        for (form, members) in Page::alike(asked.iter().map(|(_, _, page)| page)) {
-            let end = if form.backward { i64::MAX } else { i64::MIN };
-            let key = |i: usize| {
-                let (sequence_id, epoch_uid, page) = &asked[i];
-                let (revision, first_at, key_hash) = page.from.unwrap_or((end, end, end));
-                Asked { i, sequence_id: *sequence_id, epoch_uid, revision, first_at, key_hash }
-            };
-            let keys: Vec<Asked> = members.iter().map(|i| key(*i)).collect();
-            let statement = if form.backward { &sql::REVISIONS_PAGES_BACK } else { &sql::REVISIONS_PAGES };
-            let args = [self.tenant.into(), json(&keys), self.seq.into(), form.fetch().into()];
-            let mut rows: HashMap<i64, Vec<RevisionRow>> = self.grouped(statement, &args).await?;
-            for i in members {
-                let rows = i64::try_from(i).ok().and_then(|i| rows.remove(&i)).unwrap_or_default();
-                found[i] = form.rows(rows.into_iter().map(chain_row).collect::<Result<_, _>>()?);
+        let end = if form.backward { i64::MAX } else { i64::MIN };
+        let key = |i: usize| {
+            let (sequence_id, epoch_uid, page) = &asked[i];
+            let (revision, first_at, key_hash) = page.from.unwrap_or((end, end, end));
+            Asked { i, sequence_id: *sequence_id, epoch_uid, revision, first_at, key_hash }
+        };
+        let keys: Vec<Asked> = members.iter().map(|i| key(*i)).collect();
+        let args = [self.tenant.into(), json(&keys), self.seq.into(), form.fetch().into()];
+        match breadth {
+            Breadth::Full => {
+                let statement = if form.backward { &sql::REVISIONS_PAGES_BACK } else { &sql::REVISIONS_PAGES };
+                each(self.grouped(statement, &args).await?, full_chain_row)
+            }
+            Breadth::Lean => {
+                let statement =
+                    if form.backward { &sql::REVISIONS_LEAN_PAGES_BACK } else { &sql::REVISIONS_LEAN_PAGES };
+                each(self.grouped(statement, &args).await?, chain_row)
             }
         }
-        Ok(found)
     }
 
     /// The rows of results in their chains.
@@ -855,7 +952,8 @@ impl AsOf {
         if objects.is_empty() {
             return Ok(Vec::new());
         }
-        self.batch(&sql::REVISIONS_OF_OBJECTS, &objects).await
+        let args = [self.tenant.into(), json(&objects), self.seq.into()];
+        self.pool.rows(&sql::REVISIONS_OF_OBJECTS, &args).await
     }
 
     /// The items in quarantine, newest first.
@@ -943,17 +1041,15 @@ fn read_facts(text: &str) -> Result<Facts, StoreError> {
     serde_json::from_str(text).map_err(|e| StoreError::Corrupt(format!("facts: {e}")))
 }
 
-fn content(n: i64, row: ContentRow) -> Result<StoredContent, StoreError> {
-    Ok(StoredContent {
-        n,
+fn provenance(row: ProvenanceRow) -> Result<Arc<Provenance>, StoreError> {
+    Ok(Arc::new(Provenance {
         digest: read_digest(&row.digest)?,
         spec_digest: read_digest(&row.spec_digest)?,
-        facts: read_facts(&row.facts)?,
         warnings: row.warnings,
         body: row.body_id,
         resource_version: row.resource_version,
         asserter: row.asserter,
-    })
+    }))
 }
 
 fn record(row: RecordRow) -> Result<StoredRecord, StoreError> {
@@ -974,8 +1070,13 @@ fn record(row: RecordRow) -> Result<StoredRecord, StoreError> {
         versions: row.versions,
         last_seen_at: row.last_seen_at,
         heartbeat: row.heartbeat,
-        content: content(row.versions - 1, row.content)?,
+        content: StoredContent { n: row.versions - 1, facts: read_facts(&row.facts)? },
+        provenance: None,
     })
+}
+
+fn full_record(row: FullRecordRow) -> Result<StoredRecord, StoreError> {
+    Ok(StoredRecord { provenance: Some(provenance(row.provenance)?), ..record(row.record)? })
 }
 
 fn chain_row(row: RevisionRow) -> Result<ChainRow, StoreError> {
@@ -984,13 +1085,30 @@ fn chain_row(row: RevisionRow) -> Result<ChainRow, StoreError> {
     Ok(ChainRow { place: (row.revision, row.place_at, row.place_hash), record: Arc::new(record) })
 }
 
+fn full_chain_row(row: FullRevisionRow) -> Result<ChainRow, StoreError> {
+    let FullRevisionRow { row, provenance } = row;
+    let mut record = full_record(FullRecordRow { record: row.record, provenance })?;
+    record.content.n = row.version_n;
+    Ok(ChainRow { place: (row.revision, row.place_at, row.place_hash), record: Arc::new(record) })
+}
+
+/// Groups of rows, each row read.
+fn each<R, T>(
+    groups: HashMap<i64, Vec<R>>,
+    read: impl Fn(R) -> Result<T, StoreError>,
+) -> Result<HashMap<i64, Vec<T>>, StoreError> {
+    let group = |(i, rows): (i64, Vec<R>)| Ok((i, rows.into_iter().map(&read).collect::<Result<_, StoreError>>()?));
+    groups.into_iter().map(group).collect()
+}
+
 fn version(row: VersionRow) -> Result<StoredVersion, StoreError> {
     Ok(StoredVersion {
         object: row.object_id,
         from_at: row.from_at,
         to_at: row.to_at,
         end: row.end_kind.as_deref().map(parse_end).transpose()?,
-        content: content(row.n, row.content)?,
+        content: StoredContent { n: row.n, facts: read_facts(&row.facts)? },
+        provenance: provenance(row.provenance)?,
     })
 }
 

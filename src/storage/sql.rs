@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::dialect::{Dialect, expand};
+use super::pack::{Columns, Packed, packing};
 
 /// A statement of the catalogue.
 #[derive(Debug)]
@@ -12,11 +13,12 @@ pub struct Statement {
     text: &'static str,
     sqlite: OnceLock<String>,
     postgres: OnceLock<String>,
+    packed: OnceLock<String>,
 }
 
 impl Statement {
     const fn new(name: &'static str, text: &'static str) -> Self {
-        Self { name, text, sqlite: OnceLock::new(), postgres: OnceLock::new() }
+        Self { name, text, sqlite: OnceLock::new(), postgres: OnceLock::new(), packed: OnceLock::new() }
     }
 
     /// Its text for a database.
@@ -26,6 +28,15 @@ impl Statement {
             Dialect::Postgres => &self.postgres,
         };
         cell.get_or_init(|| expand(self.text, dialect))
+    }
+
+    /// Its text for `SQLite`, answering its rows as one packed value. A statement has one type of rows.
+    pub fn packed<T: Packed>(&'static self) -> &'static str {
+        self.packed.get_or_init(|| {
+            let mut columns = Columns::new();
+            T::columns("", &mut columns);
+            packing(self.text(Dialect::Sqlite), &columns)
+        })
     }
 }
 
@@ -70,38 +81,75 @@ macro_rules! observed {
     };
 }
 
-/// The columns of an object's state with a content.
+/// The columns of an object's state with the facts of a content. Only receipts have a residence.
 macro_rules! record_fields {
     () => {
         "s.object_id, s.source_id, s.node_id, s.key_hash, s.kind, s.namespace, s.name, s.cluster, s.pack, s.status, \
          s.born_at, s.first_at, s.changed_at, s.closed_at, s.end_kind, s.live, s.versions, o.uid, o.last_seen_at, o.heartbeat, \
-         n.cluster AS residence, c.digest, c.spec_digest, c.facts, c.warnings, ob.body_id, ob.asserter, \
-         ob.resource_version "
+         CASE WHEN s.kind = 'PackReceipt' THEN (SELECT n.cluster FROM node n WHERE n.tenant_id = s.tenant_id \
+         AND n.id = s.node_id) ELSE '' END AS residence, c.facts "
     };
 }
 
-/// The columns of an object's state with its latest content, for every read of records but chains.
+/// The columns of the provenance of a content.
+macro_rules! provenance_fields {
+    () => {
+        ", c.digest, c.spec_digest, c.warnings, ob.body_id, ob.asserter, ob.resource_version "
+    };
+}
+
+/// From a state to what its fields need.
+macro_rules! record_joins {
+    () => {
+        "FROM state s \
+         JOIN object o ON o.tenant_id = s.tenant_id AND o.id = s.object_id \
+         JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id "
+    };
+}
+
+/// An object's state with the facts of its latest content, which is all that most lists show.
+macro_rules! lean_record_columns {
+    () => {
+        concat!(record_fields!(), record_joins!())
+    };
+}
+
+/// The same with the provenance of the content, for every read of records but chains.
 macro_rules! record_columns {
     () => {
-        concat!(
-            record_fields!(),
-            "FROM state s \
-             JOIN object o ON o.tenant_id = s.tenant_id AND o.id = s.object_id \
-             JOIN node n ON n.tenant_id = s.tenant_id AND n.id = s.node_id \
-             JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id ",
-            observed!("s", "s")
-        )
+        concat!(record_fields!(), provenance_fields!(), record_joins!(), observed!("s", "s"))
     };
 }
 
-/// The columns of a row of a chain: the result's state with the content of its version.
+/// The columns of a row of a chain: the result's state with the facts of its version.
 macro_rules! chain_fields {
     () => {
         concat!("r.revision, r.first_at AS place_at, r.key_hash AS place_hash, r.version_n, ", record_fields!())
     };
 }
 
-/// From the rows `r` of chains to what their fields need, as of a commit.
+/// From the rows `r` of chains to what their fields need, as of a commit. The last version of a result
+/// has the content of its state, so that most rows need not be looked up among versions.
+macro_rules! lean_chain_joins {
+    ($seq:literal) => {
+        concat!(
+            "JOIN state s ON s.tenant_id = r.tenant_id AND s.object_id = r.object_id AND s.from_seq <= ",
+            $seq,
+            " AND s.to_seq > ",
+            $seq,
+            " JOIN object o ON o.tenant_id = r.tenant_id AND o.id = r.object_id \
+             JOIN content c ON c.tenant_id = r.tenant_id AND c.id = CASE WHEN r.version_n = s.versions - 1 \
+             THEN s.content_id ELSE (SELECT v.content_id FROM version v WHERE v.tenant_id = r.tenant_id \
+             AND v.object_id = r.object_id AND v.n = r.version_n AND v.from_seq <= ",
+            $seq,
+            " AND v.to_seq > ",
+            $seq,
+            ") END "
+        )
+    };
+}
+
+/// The same with the provenance of the content.
 macro_rules! chain_joins {
     ($seq:literal) => {
         concat!(
@@ -110,7 +158,6 @@ macro_rules! chain_joins {
             " AND s.to_seq > ",
             $seq,
             " JOIN object o ON o.tenant_id = r.tenant_id AND o.id = r.object_id \
-             JOIN node n ON n.tenant_id = s.tenant_id AND n.id = s.node_id \
              JOIN version v ON v.tenant_id = r.tenant_id AND v.object_id = r.object_id AND v.n = r.version_n \
              AND v.from_seq <= ",
             $seq,
@@ -118,6 +165,51 @@ macro_rules! chain_joins {
             $seq,
             " JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id ",
             observed!("v", "s")
+        )
+    };
+}
+
+/// A page of a chain: rows `$beyond` a place, in an order of the chain.
+macro_rules! chain_page {
+    ($fields:expr, $joins:expr, $beyond:literal, $order:literal) => {
+        concat!(
+            "SELECT ",
+            $fields,
+            "FROM revision r ",
+            $joins,
+            "WHERE r.tenant_id = $1 AND r.sequence_id = $2 AND r.epoch_uid = $3 AND (r.revision, r.first_at, r.key_hash) ",
+            $beyond,
+            " ($5, $6, $7) AND r.from_seq <= $4 AND r.to_seq > $4 ORDER BY r.revision ",
+            $order,
+            ", r.first_at ",
+            $order,
+            ", r.key_hash ",
+            $order,
+            " LIMIT $8"
+        )
+    };
+}
+
+/// The same pages of several epochs at once, each beyond its own row.
+macro_rules! chain_pages {
+    ($fields:expr, $joins:expr, $beyond:literal, $order:literal) => {
+        concat!(
+            "SELECT r.i, ",
+            $fields,
+            "FROM (SELECT r.i, v.*, ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.revision ",
+            $order,
+            ", v.first_at ",
+            $order,
+            ", v.key_hash ",
+            $order,
+            ") AS place \
+             FROM {rows $2: i int, sequence_id int, epoch_uid text, revision int, first_at int, key_hash int} r \
+             JOIN revision v ON v.tenant_id = $1 AND v.sequence_id = r.sequence_id AND v.epoch_uid = r.epoch_uid \
+             AND (v.revision, v.first_at, v.key_hash) ",
+            $beyond,
+            " (r.revision, r.first_at, r.key_hash) AND v.from_seq <= $3 AND v.to_seq > $3) r ",
+            $joins,
+            "WHERE r.place <= $4 ORDER BY r.i, r.place"
         )
     };
 }
@@ -961,6 +1053,9 @@ catalogue! {
     /// One object's state as of a commit.
     RECORDS_BY_OBJECT = concat!("SELECT ", record_columns!(),
         "WHERE s.tenant_id = $1 AND s.object_id IN {ints $2} AND s.from_seq <= $3 AND s.to_seq > $3");
+    /// The same without provenance.
+    RECORDS_BY_OBJECT_LEAN = concat!("SELECT ", lean_record_columns!(),
+        "WHERE s.tenant_id = $1 AND s.object_id IN {ints $2} AND s.from_seq <= $3 AND s.to_seq > $3");
     /// The states of all objects of nodes as of a commit.
     RECORDS_BY_NODE = concat!("SELECT ", record_columns!(),
         "WHERE s.tenant_id = $1 AND s.node_id IN {ints $2} AND s.from_seq <= $3 AND s.to_seq > $3");
@@ -1058,29 +1153,25 @@ catalogue! {
         JOIN epoch e ON e.tenant_id = n.tenant_id AND e.sequence_id = n.id AND e.from_seq <= $3 AND e.to_seq > $3 \
         ORDER BY x.i, e.position";
     /// The revisions of an epoch as of a commit in the order of the chain, a page at a time.
-    REVISIONS_PAGE = concat!("SELECT ", chain_fields!(), "FROM revision r ", chain_joins!("$4"),
-        "WHERE r.tenant_id = $1 AND r.sequence_id = $2 AND r.epoch_uid = $3 \
-        AND (r.revision, r.first_at, r.key_hash) > ($5, $6, $7) AND r.from_seq <= $4 AND r.to_seq > $4 \
-        ORDER BY r.revision, r.first_at, r.key_hash LIMIT $8");
+    REVISIONS_PAGE =
+        chain_page!(concat!(chain_fields!(), provenance_fields!()), chain_joins!("$4"), ">", "ASC");
     /// The same against the order of the chain.
-    REVISIONS_PAGE_BACK = concat!("SELECT ", chain_fields!(), "FROM revision r ", chain_joins!("$4"),
-        "WHERE r.tenant_id = $1 AND r.sequence_id = $2 AND r.epoch_uid = $3 \
-        AND (r.revision, r.first_at, r.key_hash) < ($5, $6, $7) AND r.from_seq <= $4 AND r.to_seq > $4 \
-        ORDER BY r.revision DESC, r.first_at DESC, r.key_hash DESC LIMIT $8");
+    REVISIONS_PAGE_BACK =
+        chain_page!(concat!(chain_fields!(), provenance_fields!()), chain_joins!("$4"), "<", "DESC");
+    /// A page of a chain without provenance.
+    REVISIONS_LEAN_PAGE = chain_page!(chain_fields!(), lean_chain_joins!("$4"), ">", "ASC");
+    /// The same against the order of the chain.
+    REVISIONS_LEAN_PAGE_BACK = chain_page!(chain_fields!(), lean_chain_joins!("$4"), "<", "DESC");
     /// The same pages of several epochs at once, each after its own row.
-    REVISIONS_PAGES = concat!("SELECT r.i, ", chain_fields!(), "FROM (SELECT r.i, v.*, \
-        ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.revision, v.first_at, v.key_hash) AS place \
-        FROM {rows $2: i int, sequence_id int, epoch_uid text, revision int, first_at int, key_hash int} r \
-        JOIN revision v ON v.tenant_id = $1 AND v.sequence_id = r.sequence_id AND v.epoch_uid = r.epoch_uid \
-        AND (v.revision, v.first_at, v.key_hash) > (r.revision, r.first_at, r.key_hash) \
-        AND v.from_seq <= $3 AND v.to_seq > $3) r ", chain_joins!("$3"), "WHERE r.place <= $4 ORDER BY r.i, r.place");
+    REVISIONS_PAGES =
+        chain_pages!(concat!(chain_fields!(), provenance_fields!()), chain_joins!("$3"), ">", "ASC");
     /// The same against the order of the chains.
-    REVISIONS_PAGES_BACK = concat!("SELECT r.i, ", chain_fields!(), "FROM (SELECT r.i, v.*, \
-        ROW_NUMBER() OVER (PARTITION BY r.i ORDER BY v.revision DESC, v.first_at DESC, v.key_hash DESC) AS place \
-        FROM {rows $2: i int, sequence_id int, epoch_uid text, revision int, first_at int, key_hash int} r \
-        JOIN revision v ON v.tenant_id = $1 AND v.sequence_id = r.sequence_id AND v.epoch_uid = r.epoch_uid \
-        AND (v.revision, v.first_at, v.key_hash) < (r.revision, r.first_at, r.key_hash) \
-        AND v.from_seq <= $3 AND v.to_seq > $3) r ", chain_joins!("$3"), "WHERE r.place <= $4 ORDER BY r.i, r.place");
+    REVISIONS_PAGES_BACK =
+        chain_pages!(concat!(chain_fields!(), provenance_fields!()), chain_joins!("$3"), "<", "DESC");
+    /// Pages of several epochs without provenance.
+    REVISIONS_LEAN_PAGES = chain_pages!(chain_fields!(), lean_chain_joins!("$3"), ">", "ASC");
+    /// The same against the order of the chains.
+    REVISIONS_LEAN_PAGES_BACK = chain_pages!(chain_fields!(), lean_chain_joins!("$3"), "<", "DESC");
     /// Where objects stand in their sequences as of a commit.
     REVISIONS_OF_OBJECTS = "SELECT sequence_id, epoch_uid, revision, first_at, key_hash, object_id, version_n, live, superseded \
         FROM revision WHERE tenant_id = $1 AND object_id IN {ints $2} AND from_seq <= $3 AND to_seq > $3 \

@@ -68,10 +68,8 @@ impl Declaring<'_, '_, '_> {
     /// the execution that owns it.
     fn common(&mut self) {
         let is_index = self.object.key.kind == kind::LINEAGE_INDEX;
-        let (root, field) = match is_index {
-            true => (EdgeKind::IndexedBy, Field::RootBinding),
-            false => (EdgeKind::DerivedFrom, Field::Lineage),
-        };
+        let (root, field) =
+            if is_index { (EdgeKind::IndexedBy, Field::RootBinding) } else { (EdgeKind::DerivedFrom, Field::Lineage) };
         for stretch in self.stretches(|version| version.content.facts.names.root.clone()) {
             let other = self.named(&stretch.value, self.brought(&stretch));
             self.effect(root, other, field, None, &stretch);

@@ -84,8 +84,8 @@ impl LineageQuery {
             wants_edges: ctx.look_ahead().field("edges").exists(),
         };
         let walked = view.scope().lineage(&asked).await?;
-        let last = walked.nodes.last().filter(|_| walked.completeness.goes_on);
-        let place = last.map(|node| Cursor { depth: node.depth, entity: node.entity.clone() });
+        let latest = walked.nodes.last().filter(|_| walked.completeness.goes_on);
+        let place = latest.map(|node| Cursor { depth: node.depth, entity: node.entity.clone() });
         let next = place.map(|place| list.encode(&(view.scope().seq(), place)));
         Ok(Lineage::new(&view, entity, walked, next))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, SimpleObject};
 use futures_util::future::try_join_all;
 
 use super::enums::{ChainStatus, FindingState, GapKind};
@@ -13,6 +13,7 @@ use super::sequence::OperationSequence;
 use crate::domain::findings::Subject;
 use crate::domain::identity::NaturalKey;
 use crate::domain::sequence::{Fork, Gap};
+use crate::graphql::breadth::{of_list, of_record};
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
@@ -86,8 +87,8 @@ impl RevisionChain {
         Ok(pick.of(&epochs).map(|epoch| Self::new(view, epoch)))
     }
 
-    async fn result(&self, row: i64) -> Result<Option<PackOperationResult>, ApiError> {
-        let record = self.view.load(RecordKey(row)).await?;
+    async fn result(&self, ctx: &Context<'_>, row: i64) -> Result<Option<PackOperationResult>, ApiError> {
+        let record = self.view.load(RecordKey(row, of_record(ctx))).await?;
         Ok(record.map(|record| PackOperationResult(Recorded::new(&self.view, record))))
     }
 }
@@ -129,14 +130,14 @@ impl RevisionChain {
     }
 
     /// The result of the highest revision.
-    async fn head(&self) -> Result<Option<PackOperationResult>, ApiError> {
-        self.result(self.epoch.head).await
+    async fn head(&self, ctx: &Context<'_>) -> Result<Option<PackOperationResult>, ApiError> {
+        self.result(ctx, self.epoch.head).await
     }
 
     /// The highest live result that is not superseded; null in all but the newest epoch.
-    async fn active(&self) -> Result<Option<PackOperationResult>, ApiError> {
+    async fn active(&self, ctx: &Context<'_>) -> Result<Option<PackOperationResult>, ApiError> {
         match self.epoch.active {
-            Some(row) => self.result(row).await,
+            Some(row) => self.result(ctx, row).await,
             None => Ok(None),
         }
     }
@@ -144,6 +145,7 @@ impl RevisionChain {
     /// The results in the order of the chain.
     async fn revisions(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
         #[graphql(desc = "The cursor that the page follows.")] after: Option<String>,
         #[graphql(desc = "How many, from the end.")] last: Option<i32>,
@@ -154,7 +156,7 @@ impl RevisionChain {
         let narrowed_by = (source, &sequence.namespace, &sequence.name, &self.epoch.uid);
         let listed = List::new(&self.view, "revisions", &narrowed_by);
         let page: Page<RevisionPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
-        let key = RevisionsKey(sequence.id, self.epoch.uid.clone(), page.clone());
+        let key = RevisionsKey(sequence.id, self.epoch.uid.clone(), page.clone(), of_list(ctx));
         let rows = self.view.load(key).await?.unwrap_or_else(Rows::none);
         let node = |row: ChainRow| PackOperationResult(Recorded::new(&self.view, row.record));
         Ok(Connection::new(&listed, &page, rows, Total::Known(self.epoch.revisions), |row| row.place, node))

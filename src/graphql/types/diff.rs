@@ -19,7 +19,7 @@ use crate::graphql::error::ApiError;
 use crate::graphql::scalar::Json;
 use crate::graphql::view::View;
 use crate::service::query::{Body, ContentDiff, bounded};
-use crate::storage::{StoredContent, StoredVersion};
+use crate::storage::{Provenance, StoredVersion};
 
 /// One side of a comparison.
 #[derive(Clone)]
@@ -31,12 +31,12 @@ struct Side {
 }
 
 impl Side {
-    async fn of(recorded: &Recorded, content: &StoredContent) -> Result<Self, ApiError> {
+    async fn of(recorded: &Recorded, provenance: &Provenance) -> Result<Self, ApiError> {
         Ok(Self {
             id: recorded.id().to_string(),
             kind: recorded.record.key.kind.clone(),
-            digest: content.digest,
-            body: recorded.view.body(content.body).await?,
+            digest: provenance.digest,
+            body: recorded.view.body(provenance.body).await?,
         })
     }
 
@@ -259,7 +259,8 @@ impl RevisionDiff {
     /// # Errors
     /// If the store fails.
     pub async fn of(from: Recorded, to: Recorded) -> Result<Self, ApiError> {
-        let sides = (Side::of(&from, &from.record.content).await?, Side::of(&to, &to.record.content).await?);
+        let provenance = (from.provenance().await?, to.provenance().await?);
+        let sides = (Side::of(&from, &provenance.0).await?, Side::of(&to, &provenance.1).await?);
         Ok(Self { diff: RecordDiff::new(&from.view, sides.0, sides.1), from, to })
     }
 }
@@ -297,7 +298,7 @@ impl VersionDiff {
     /// # Errors
     /// If the store fails.
     pub async fn of(record: Recorded, from: StoredVersion, to: StoredVersion) -> Result<Self, ApiError> {
-        let sides = (Side::of(&record, &from.content).await?, Side::of(&record, &to.content).await?);
+        let sides = (Side::of(&record, &from.provenance).await?, Side::of(&record, &to.provenance).await?);
         Ok(Self { diff: RecordDiff::new(&record.view, sides.0, sides.1), record, from, to })
     }
 }

@@ -47,7 +47,7 @@ impl DriftObservation {
 
     /// What drifted, for people.
     async fn summary(&self) -> Result<Option<String>, ApiError> {
-        Ok(self.view.body(self.version.content.body).await?.text(&["status", "driftSummary"]))
+        Ok(self.view.body(self.version.provenance.body).await?.text(&["status", "driftSummary"]))
     }
 }
 

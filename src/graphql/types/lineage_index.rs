@@ -143,7 +143,7 @@ record_object! {
             let body = self.0.body().await?;
             let entries = ["descendantRegistry", "descendants"].map(|name| ["spec", name]);
             let entries = entries.iter().flat_map(|path| body.objects(path)).map(descendant).collect();
-            part_of_record(&self.0, "descendants", entries, &PageArgs::new(first, after, last, before))
+            part_of_record(&self.0, "descendants", entries, &PageArgs::new(first, after, last, before)).await
         }
 
         /// How derived objects ended, in the order of the record.
@@ -155,7 +155,7 @@ record_object! {
             #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
         ) -> Result<Connection<LineageOutcome>, ApiError> {
             let entries = self.0.body().await?.objects(&["spec", "outcomeRegistry"]).map(outcome).collect();
-            part_of_record(&self.0, "outcomes", entries, &PageArgs::new(first, after, last, before))
+            part_of_record(&self.0, "outcomes", entries, &PageArgs::new(first, after, last, before)).await
         }
 
         /// The policy that was bound to the root; null where the record does not say.

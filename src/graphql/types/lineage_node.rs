@@ -13,7 +13,7 @@ use crate::graphql::rows::{PlainField, plain};
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::graphql::view::{RecordKey, VersionKey, View};
 use crate::service::query::lineage::{Entity, EntityKind};
-use crate::storage::{LineageRow, WithSeq};
+use crate::storage::{Breadth, LineageRow, WithSeq};
 
 /// The id of an entity: that of the object which it is, where it is one, so that it can be given to
 /// `node` and to all that takes the id of a node.
@@ -267,7 +267,7 @@ impl LineageEdge {
         let asserter = self.row().asserter();
         Ok(match self.row().to_n {
             Some(n) => self.view.load(VersionKey(asserter, n)).await?.and_then(|version| version.to_at),
-            None => self.view.load(RecordKey(asserter)).await?.and_then(|record| record.closed_at),
+            None => self.view.load(RecordKey(asserter, Breadth::Lean)).await?.and_then(|record| record.closed_at),
         }
         .map(DateTime))
     }

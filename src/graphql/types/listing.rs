@@ -30,14 +30,14 @@ pub fn part<N: Listed>(
 /// A page of a list of a record's own object.
 ///
 /// # Errors
-/// If the page cannot be had.
-pub fn part_of_record<N: Listed>(
+/// If the store fails, or the page cannot be had.
+pub async fn part_of_record<N: Listed>(
     recorded: &Recorded,
     field: &str,
     items: Vec<N>,
     page: &PageArgs,
 ) -> Result<Connection<N>, ApiError> {
     // Another version has another list.
-    let narrowed_by = (recorded.id().to_string(), recorded.record.content.digest);
+    let narrowed_by = (recorded.id().to_string(), recorded.provenance().await?.digest);
     part(&recorded.view, field, &narrowed_by, items, page)
 }

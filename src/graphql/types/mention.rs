@@ -19,7 +19,7 @@ use crate::graphql::record_list::records_of;
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::graphql::view::{MentionKey, View};
 use crate::service::query::RecordsAsked;
-use crate::storage::{RecordFilter, RecordList, StoredMention};
+use crate::storage::{Breadth, RecordFilter, RecordList, StoredMention};
 
 /// Something that records name, with the view that it was read through.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl Mentioned {
     ) -> Result<Connection<N>, ApiError> {
         let list = RecordList { filter, ..RecordList::default() };
         let asked = RecordsAsked { source: Some(self.source().to_owned()), list };
-        records_of(&self.view, field, kind, asked, page, node).await
+        records_of((&self.view, Breadth::Full), field, kind, asked, page, node).await
     }
 
     /// The records of a kind that act on the cluster, or are meant for it.

@@ -256,5 +256,5 @@ pub async fn deployed_resources(
     if !body.at(path).is_some_and(Value::is_array) {
         return Ok(None);
     }
-    part_of_record(recorded, "deployedResources", applied_resources(&body, path), &page).map(Some)
+    part_of_record(recorded, "deployedResources", applied_resources(&body, path), &page).await.map(Some)
 }

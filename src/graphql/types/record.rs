@@ -23,9 +23,9 @@ use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::scalar::{DateTime, Digest, Int53, Json};
-use crate::graphql::view::{FindingsKey, VersionsKey, View};
+use crate::graphql::view::{FindingsKey, VersionKey, VersionsKey, View};
 use crate::service::query::{Body, Question, Relation, member_text};
-use crate::storage::{EntryPlace, FindingState, Page, Rows, StoredFinding, StoredRecord};
+use crate::storage::{EntryPlace, FindingState, Page, Provenance, Rows, StoredFinding, StoredRecord};
 
 /// A record with the view that it was read through.
 #[derive(Clone)]
@@ -60,7 +60,23 @@ impl Recorded {
     /// # Errors
     /// If the store fails.
     pub async fn body(&self) -> Result<Arc<Body>, ApiError> {
-        self.view.body(self.record.content.body).await
+        self.view.body(self.provenance().await?.body).await
+    }
+
+    /// The provenance of its content: what was read with it, else looked up.
+    ///
+    /// # Errors
+    /// If the store fails or has lost it.
+    pub async fn provenance(&self) -> Result<Arc<Provenance>, ApiError> {
+        if let Some(provenance) = &self.record.provenance {
+            return Ok(Arc::clone(provenance));
+        }
+        let key = VersionKey(self.record.object, self.record.content.n);
+        let version = self.view.load(key).await?.ok_or_else(|| {
+            tracing::error!(row = self.record.object, "a version is missing");
+            ApiError::internal()
+        })?;
+        Ok(Arc::clone(&version.provenance))
     }
 
     /// A text of its raw object.
@@ -100,9 +116,11 @@ impl Recorded {
     }
 
     /// The contract's breaches.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<RecordWarning> {
-        warnings(self.record.content.warnings.as_deref())
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn warnings(&self) -> Result<Vec<RecordWarning>, ApiError> {
+        Ok(warnings(self.provenance().await?.warnings.as_deref()))
     }
 
     /// A page of the findings on it.
@@ -212,8 +230,8 @@ macro_rules! record_object {
             }
 
             /// `metadata.resourceVersion`. No order: it restarts when a cluster is restored.
-            pub(crate) async fn resource_version(&self) -> Option<&str> {
-                self.0.record.content.resource_version.as_deref()
+            pub(crate) async fn resource_version(&self) -> Result<Option<String>, $crate::graphql::error::ApiError> {
+                Ok(self.0.provenance().await?.resource_version.clone())
             }
 
             /// `metadata.labels`.
@@ -329,23 +347,27 @@ macro_rules! record_object {
             }
 
             /// The digest of the content: of all but what moves without the object changing.
-            pub(crate) async fn digest(&self) -> $crate::graphql::scalar::Digest {
-                $crate::graphql::scalar::Digest(self.0.record.content.digest)
+            pub(crate) async fn digest(&self) -> Result<$crate::graphql::scalar::Digest, $crate::graphql::error::ApiError> {
+                Ok($crate::graphql::scalar::Digest(self.0.provenance().await?.digest))
             }
 
             /// The digest of `spec`.
-            pub(crate) async fn spec_digest(&self) -> $crate::graphql::scalar::Digest {
-                $crate::graphql::scalar::Digest(self.0.record.content.spec_digest)
+            pub(crate) async fn spec_digest(
+                &self,
+            ) -> Result<$crate::graphql::scalar::Digest, $crate::graphql::error::ApiError> {
+                Ok($crate::graphql::scalar::Digest(self.0.provenance().await?.spec_digest))
             }
 
             /// Where the object breaches its contract.
-            pub(crate) async fn warnings(&self) -> Vec<$crate::graphql::types::common::RecordWarning> {
-                self.0.warnings()
+            pub(crate) async fn warnings(
+                &self,
+            ) -> Result<Vec<$crate::graphql::types::common::RecordWarning>, $crate::graphql::error::ApiError> {
+                self.0.warnings().await
             }
 
             /// Who sent this content first.
-            pub(crate) async fn asserter(&self) -> &str {
-                &self.0.record.content.asserter
+            pub(crate) async fn asserter(&self) -> Result<String, $crate::graphql::error::ApiError> {
+                Ok(self.0.provenance().await?.asserter.clone())
             }
 
             /// The findings on this record, newest first: those that stand unless asked otherwise.
@@ -384,8 +406,10 @@ macro_rules! record_object {
         impl $name {
             /// The fields of every record that are in memory.
             pub const RECORD_PLAIN: &'static [$crate::graphql::rows::PlainField<Self>] = $crate::graphql::rows::plain![
-                id, source, canonical_kind, namespace, name, uid, resource_version, creation_timestamp, live,
-                first_seen_at, last_seen_at, closed_at, closed_by, digest, spec_digest, asserter,
+                id, source, canonical_kind, namespace, name, uid, creation_timestamp, live, first_seen_at,
+                updated_at, last_seen_at, closed_at, closed_by;
+                // Where it was read along.
+                |row| row.0.record.provenance.is_some() => resource_version, digest, spec_digest, asserter,
             ];
         }
     };
@@ -415,7 +439,7 @@ record_object! {
     field(name = "uid", ty = "Option<&str>", desc = "The uid; null for what was sent without one."),
     field(
         name = "resource_version",
-        ty = "Option<&str>",
+        ty = "Option<String>",
         desc = "`metadata.resourceVersion`. No order: it restarts when a cluster is restored."
     ),
     field(name = "labels", ty = "Vec<KeyValue>", desc = "`metadata.labels`."),
@@ -475,7 +499,7 @@ record_object! {
     ),
     field(name = "spec_digest", ty = "Digest", desc = "The digest of `spec`."),
     field(name = "warnings", ty = "Vec<RecordWarning>", desc = "Where the object breaches its contract."),
-    field(name = "asserter", ty = "&str", desc = "Who sent this content first."),
+    field(name = "asserter", ty = "String", desc = "Who sent this content first."),
     field(
         name = "findings",
         ty = "Connection<Finding>",

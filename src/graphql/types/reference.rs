@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::Object;
+use async_graphql::{Context, Object};
 use tokio::sync::OnceCell;
 
 use super::record::{Record, Recorded};
 use crate::domain::identity::NaturalKey;
+use crate::graphql::breadth::of_record;
 use crate::graphql::error::ApiError;
 use crate::graphql::view::{RecordKey, View};
 use crate::service::ingest::item::RecordName;
@@ -105,11 +106,11 @@ impl RecordRef {
     }
 
     /// The record; null while it was never seen.
-    async fn record(&self) -> Result<Option<Record>, ApiError> {
+    async fn record(&self, ctx: &Context<'_>) -> Result<Option<Record>, ApiError> {
         match &self.0 {
             Target::Resolved(view, reference) => {
                 let Some(row) = reference.target else { return Ok(None) };
-                let found = view.load(RecordKey(row)).await?;
+                let found = view.load(RecordKey(row, of_record(ctx))).await?;
                 Ok(found.map(|record| Record::of(Recorded::new(view, record))))
             }
             Target::Written { late, source, name } => written(late.get().await?, source, name).await,

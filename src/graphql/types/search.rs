@@ -19,7 +19,7 @@ use crate::domain::record::Resource;
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::view::{RecordKey, View};
-use crate::storage::{BirthPlace, FOUND_CLUSTER, FOUND_FAMILY, Page, StoredHit};
+use crate::storage::{BirthPlace, Breadth, FOUND_CLUSTER, FOUND_FAMILY, Page, StoredHit};
 
 /// A Kubernetes resource that results of a source applied.
 #[derive(Clone)]
@@ -163,7 +163,7 @@ impl SearchHit {
             FOUND_FAMILY => return self.named(Named::PackFamily).await,
             _ => {}
         }
-        let record = self.view.load(RecordKey(hit.document)).await?;
+        let record = self.view.load(RecordKey(hit.document, Breadth::Full)).await?;
         Ok(record.map(|record| Record::of(Recorded::new(&self.view, record)).into()))
     }
 

@@ -43,32 +43,32 @@ impl RecordVersion {
 
     /// The digest of its content.
     async fn digest(&self) -> Digest {
-        Digest(self.version.content.digest)
+        Digest(self.version.provenance.digest)
     }
 
     /// The digest of its `spec`.
     async fn spec_digest(&self) -> Digest {
-        Digest(self.version.content.spec_digest)
+        Digest(self.version.provenance.spec_digest)
     }
 
     /// `metadata.resourceVersion`.
     async fn resource_version(&self) -> Option<&str> {
-        self.version.content.resource_version.as_deref()
+        self.version.provenance.resource_version.as_deref()
     }
 
     /// Where it breaches its contract.
     async fn warnings(&self) -> Vec<RecordWarning> {
-        warnings(self.version.content.warnings.as_deref())
+        warnings(self.version.provenance.warnings.as_deref())
     }
 
     /// Who sent it first.
     async fn asserter(&self) -> &str {
-        &self.version.content.asserter
+        &self.version.provenance.asserter
     }
 
     /// The whole object, as sent.
     async fn raw(&self) -> Result<Json, ApiError> {
-        Ok(Json(self.view.body(self.version.content.body).await?.value().clone()))
+        Ok(Json(self.view.body(self.version.provenance.body).await?.value().clone()))
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::domain::kind;
 use crate::storage::{
-    ChainRow, Page, RevisionPlace, Rows, SequenceFilter, SequencePlace, SourcePlace, StoredEpoch, StoredRecord,
-    StoredRevision, StoredSequence,
+    Breadth, ChainRow, Page, RevisionPlace, Rows, SequenceFilter, SequencePlace, SourcePlace, StoredEpoch,
+    StoredRecord, StoredRevision, StoredSequence,
 };
 
 use super::finding::identity_of_key;
@@ -114,8 +114,9 @@ impl Scope {
     pub async fn list_revisions(
         &self,
         asked: &[(i64, String, Page<RevisionPlace>)],
+        breadth: Breadth,
     ) -> Result<Vec<Rows<ChainRow>>, QueryError> {
-        Ok(self.as_of.list_revisions_of(asked).await?)
+        Ok(self.as_of.list_revisions_of(asked, breadth).await?)
     }
 
     /// Results by source and identity (uid or object key, as chains name them), in their order.

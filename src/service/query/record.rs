@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::identity::NaturalKey;
-use crate::storage::{Page, RecordList, RecordPlace, Rows, StoredRecord, StoredVersion};
+use crate::storage::{Breadth, Page, RecordList, RecordPlace, Rows, StoredRecord, StoredVersion};
 
 use super::{Body, QueryError, Scope};
 
@@ -73,8 +73,8 @@ impl Scope {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn records_by_object(&self, objects: &[i64]) -> Result<Vec<StoredRecord>, QueryError> {
-        Ok(self.as_of.records_by_object(objects).await?)
+    pub async fn records_by_object(&self, objects: &[i64], breadth: Breadth) -> Result<Vec<StoredRecord>, QueryError> {
+        Ok(self.as_of.records_by_object(objects, breadth).await?)
     }
 
     /// The records with uids, each with its source.
@@ -94,8 +94,9 @@ impl Scope {
         kind: &str,
         asked: &RecordsAsked,
         page: &Page<RecordPlace>,
+        breadth: Breadth,
     ) -> Result<Rows<(RecordPlace, StoredRecord)>, QueryError> {
-        Ok(self.as_of.list_records(kind, &self.record_list(asked), page).await?)
+        Ok(self.as_of.list_records(kind, &self.record_list(asked), page, breadth).await?)
     }
 
     /// How many records [`Self::list_records`] has.

@@ -2,7 +2,7 @@
 
 use packtrail::domain::kind;
 use packtrail::service::query::{RecordsAsked, Scope};
-use packtrail::storage::Page;
+use packtrail::storage::{Breadth, Page};
 use serde_json::{Value, json};
 
 use crate::support::api::Api;
@@ -28,7 +28,7 @@ async fn what_is_written_meanwhile_does_not_show() {
         assert_eq!((before.seq(), after.seq()), (1, 2));
         let told = async |scope: &Scope| {
             let asked = RecordsAsked::default();
-            let rows = scope.list_records(kind::PACK, &asked, &Page::first(10)).await.unwrap().rows;
+            let rows = scope.list_records(kind::PACK, &asked, &Page::first(10), Breadth::Lean).await.unwrap().rows;
             let count = scope.count_records(kind::PACK, &asked).await.unwrap();
             assert_eq!(usize::try_from(count).unwrap(), rows.len());
             let mut told: Vec<(String, i64)> = rows.into_iter().map(|(_, r)| (r.key.name, r.versions)).collect();

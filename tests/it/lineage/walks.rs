@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use rand::seq::IndexedRandom as _;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
@@ -158,9 +158,10 @@ fn key_of(node: &Value) -> String {
     if node["kind"] == "PRINCIPAL" {
         return format!("~principal///{}", text("name"));
     }
-    match node["placeholder"] == true {
-        true => format!("~unseen/{}/{}/{}/{}", text("uid"), text("namespace"), text("resourceKind"), text("name")),
-        false => format!("{}//{}/{}/{}", text("resourceKind"), text("namespace"), text("name"), text("uid")),
+    if node["placeholder"] == true {
+        format!("~unseen/{}/{}/{}/{}", text("uid"), text("namespace"), text("resourceKind"), text("name"))
+    } else {
+        format!("{}//{}/{}/{}", text("resourceKind"), text("namespace"), text("name"), text("uid"))
     }
 }
 
@@ -211,10 +212,11 @@ fn id_of(key: &str) -> String {
     use base64::Engine as _;
     let name = key.split('/').nth(3).unwrap();
     let uid = key.split('/').nth(4);
-    let id = match key.starts_with("~principal") {
-        true => json!({"v": {"source": "default", "kind": {"Thing": "~principal"}, "cluster": "", "namespace": "",
-            "name": name, "uid": null}}),
-        false => json!({"r": ["default", "LineageIndex", "", "ns", name, uid]}),
+    let id = if key.starts_with("~principal") {
+        json!({"v": {"source": "default", "kind": {"Thing": "~principal"}, "cluster": "", "namespace": "",
+            "name": name, "uid": null}})
+    } else {
+        json!({"r": ["default", "LineageIndex", "", "ns", name, uid]})
     };
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(ordered(&id))
 }

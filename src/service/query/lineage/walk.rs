@@ -209,10 +209,10 @@ impl<'a> Walk<'a> {
                 }
                 cone.depths.insert(reached, depth + 1);
                 cone.last.push(reached);
-                if !self.depths.contains_key(&reached) {
-                    self.depths.insert(reached, depth + 1);
+                self.depths.entry(reached).or_insert_with(|| {
                     level.push(reached);
-                }
+                    depth + 1
+                });
             }
             self.edges.extend(edges);
         }
@@ -307,10 +307,8 @@ impl<'a> Walk<'a> {
         nodes: Vec<WalkedNode>,
         reason: Option<(Incomplete, usize, bool)>,
     ) -> Result<Walked, QueryError> {
-        let (edges, entities) = match self.asked.wants_edges {
-            true => self.edges_of(&nodes).await?,
-            false => (Vec::new(), HashMap::new()),
-        };
+        let (edges, entities) =
+            if self.asked.wants_edges { self.edges_of(&nodes).await? } else { (Vec::new(), HashMap::new()) };
         let completeness = reason.map_or(Completeness::COMPLETE, |(reason, frontier, goes_on)| Completeness {
             reason: Some(reason),
             frontier,

@@ -104,9 +104,10 @@ impl Asserting<'_> {
         };
         for stretch in self.stretches(operator) {
             let named = split(&stretch.2);
-            let field = match named[1].is_empty() {
-                true => "metadata.labels[infrastructure.ontai.dev/seam-operator]",
-                false => "spec.lineage",
+            let field = if named[1].is_empty() {
+                "metadata.labels[infrastructure.ontai.dev/seam-operator]"
+            } else {
+                "spec.lineage"
             };
             self.into_object("CREATED_BY", &format!("~operator///{}", named[0]), field, &named[1], &stretch);
         }
@@ -120,9 +121,10 @@ impl Asserting<'_> {
                 .or_else(|| label(content, "infrastructure.ontai.dev/actor-ref"))
         };
         for stretch in self.stretches(principal) {
-            let field = match is_index {
-                true => "spec.rootBinding",
-                false => "metadata.annotations[infrastructure.ontai.dev/declaring-principal]",
+            let field = if is_index {
+                "spec.rootBinding"
+            } else {
+                "metadata.annotations[infrastructure.ontai.dev/declaring-principal]"
             };
             self.into_object("DECLARED_BY", &format!("~principal///{}", stretch.2), field, "", &stretch);
         }
@@ -261,9 +263,10 @@ impl Asserting<'_> {
     fn pack(&mut self) {
         let own = self.object.natural.name.clone();
         for stretch in self.stretches(|content| Some(owned(content, &["spec", "basePackName"]).unwrap_or_default())) {
-            let (name, field) = match stretch.2.is_empty() {
-                true => (own.as_str(), "metadata.name"),
-                false => (stretch.2.as_str(), "spec.basePackName"),
+            let (name, field) = if stretch.2.is_empty() {
+                (own.as_str(), "metadata.name")
+            } else {
+                (stretch.2.as_str(), "spec.basePackName")
             };
             self.into_object("VERSION_OF", &format!("~pack-family///{name}"), field, "", &stretch);
         }
