@@ -23,3 +23,7 @@ CREATE TABLE lineage (
 );
 CREATE INDEX lineage_back ON lineage (tenant_id, dst, by_dst, kind, within, src, field, from_n, from_seq);
 
+-- From when a successful result counts as what is on its cluster, microseconds; 0 for all else.
+ALTER TABLE state ADD COLUMN counted_at BIGINT NOT NULL DEFAULT 0;
+-- The pack that such a result is about, where neither its base nor the result itself names it.
+ALTER TABLE state ADD COLUMN deployed_pack TEXT COLLATE "C" NOT NULL DEFAULT '';

@@ -23,6 +23,11 @@ CREATE TABLE lineage (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lineage_back ON lineage (tenant_id, dst, by_dst, kind, within, src, field, from_n, from_seq);
 
+-- From when a successful result counts as what is on its cluster, microseconds; 0 for all else.
+ALTER TABLE state ADD COLUMN counted_at INTEGER NOT NULL DEFAULT 0;
+-- The pack that such a result is about, where neither its base nor the result itself names it.
+ALTER TABLE state ADD COLUMN deployed_pack TEXT NOT NULL DEFAULT '';
+
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('lineage', 'lineage', '10000000 10000000 10 8 5 2 2 2 2 1'),
     ('lineage', 'lineage_back', '10000000 10000000 10 8 5 4 2 2 2 1');

@@ -25,11 +25,12 @@ use crate::shutdown::{Shutdown, signals};
 const CHUNK: usize = 256;
 
 /// What the demo asks, and why somebody would.
-const QUESTIONS: [(&str, &str); 4] = [
+const QUESTIONS: [(&str, &str); 5] = [
     ("Which operation sequences are not whole?", include_str!("demo/sequences.graphql")),
     ("What happened to one of them, revision by revision?", include_str!("demo/chain.graphql")),
     ("What needs a person's eyes?", include_str!("demo/findings.graphql")),
     ("What became of one pack on one cluster, across its versions?", include_str!("demo/history.graphql")),
+    ("What is on one cluster now, and by which revision?", include_str!("demo/cluster.graphql")),
 ];
 
 /// The arguments.

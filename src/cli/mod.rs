@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod export;
 mod ingest;
 mod migrate;
 mod rebuild;
@@ -31,6 +32,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Derive all versions, chains and findings anew from the stored observations.
     Rebuild(rebuild::Args),
+    /// Write the whole history to standard output, in the ledger's order.
+    Export(export::Args),
     /// Print the GraphQL schema.
     Schema,
     /// Fill a fresh database with a generated fleet, serve it, and show queries with their answers.
@@ -49,6 +52,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Rebuild(args) => rebuild::run(args).await,
+        Command::Export(args) => export::run(args).await,
         Command::Schema => Ok(schema::run()),
         Command::Demo(args) => demo::run(args).await,
         Command::Token(args) => token::run(&args),

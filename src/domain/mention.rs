@@ -11,6 +11,23 @@ pub enum Named {
     Cluster,
     /// What all versions of a pack are versions of: by the packs.
     PackFamily,
+    /// A pack family on a cluster, by what is about both: see [`pack_on_cluster`].
+    PackOnCluster,
+}
+
+/// Separates the parts of a name that has two: a control character, which no name of Kubernetes has.
+const BETWEEN: char = '\u{1f}';
+
+/// The name of a pack family on a cluster, so that those of one cluster are next to each other.
+#[must_use]
+pub fn pack_on_cluster(cluster: &str, base: &str) -> String {
+    format!("{cluster}{BETWEEN}{base}")
+}
+
+/// The range, its end exclusive, of the names of the pack families on a cluster.
+#[must_use]
+pub fn packs_on(cluster: &str) -> (String, String) {
+    (format!("{cluster}{BETWEEN}"), format!("{cluster} "))
 }
 
 impl Named {
@@ -20,6 +37,7 @@ impl Named {
         match self {
             Self::Cluster => "CLUSTER",
             Self::PackFamily => "PACK_FAMILY",
+            Self::PackOnCluster => "PACK_ON_CLUSTER",
         }
     }
 }

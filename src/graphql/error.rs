@@ -78,10 +78,11 @@ impl From<QueryError> for ApiError {
                 code::NOT_SUPPORTED_AS_OF,
                 "This is answered as of the latest commit only: ask for it outside of asOf.",
             ),
+            QueryError::NotExported => Self::internal(),
             QueryError::Question(error) => Self::bad_input(error.to_string()),
-            QueryError::TooMany(most) => Self::bad_input(format!(
-                "The answer would have more than {most} buckets: narrow the filter or group by less."
-            )),
+            QueryError::TooMany(most) => {
+                Self::bad_input(format!("The answer would have more than {most} parts: narrow the question."))
+            }
         }
     }
 }

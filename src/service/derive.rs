@@ -20,7 +20,7 @@ use crate::domain::history::{History, Observed, Prepared, Version};
 use crate::domain::identity::{DELIVERY, FAMILY, NaturalKey, SEQUENCE};
 use crate::domain::kind;
 use crate::domain::lineage::{self, Declared, Vertex};
-use crate::domain::mention::mentions;
+use crate::domain::mention::{Named, mentions, pack_on_cluster};
 use crate::domain::operation::{self, Operation};
 use crate::domain::sequence::{self, Row, Sequence, Summary};
 use crate::domain::world::{Object, Reader, World, pack_name};
@@ -465,7 +465,7 @@ impl Derivation<'_> {
             let findings = output.findings.iter().chain(output.sequence.iter().flat_map(|s| &s.findings));
             derived.changes.findings.extend(findings.map(|finding| finding_row(unit, finding)));
             if !key.is_collection() {
-                self.collect_states(unit, &key, output.bases, &mut derived.changes)?;
+                self.collect_states(unit, &key, output.bases, &output.operations, &mut derived.changes)?;
             }
             for declared in output.lineage {
                 derived.changes.lineage.extend(self.lineage_row(&key, declared, &sets)?);
@@ -611,13 +611,21 @@ impl Derivation<'_> {
         node: i64,
         key: &NaturalKey,
         bases: Vec<Option<String>>,
+        operations: &[Operation],
         changes: &mut Changes,
     ) -> Result<(), StoreError> {
         let objects = self.world.group(key).unwrap_or_default();
         changes.objects.extend(self.old.get(key).into_iter().flatten().map(|old| old.id));
         for (object, base) in objects.iter().zip(bases) {
             changes.objects.push(object.id);
-            changes.states.push(self.state_row(node, object, base)?);
+            let mut state = self.state_row(node, object, base)?;
+            if state.family().is_empty() {
+                // A result of an early failure, or of an old writer, leaves its pack to its execution.
+                let operation = operations.iter().find(|operation| operation.object == object.id);
+                state.deployed_pack = operation.map(|operation| operation.pack.clone()).unwrap_or_default();
+            }
+            changes.mentions.extend(on_clusters(&state));
+            changes.states.push(state);
             changes.mentions.extend(object.history.versions.iter().flat_map(|version| mentions(key, version)));
         }
         Ok(())
@@ -665,8 +673,27 @@ impl Derivation<'_> {
             targets: facets.targets,
             drift: facets.drift,
             verified: facets.verified,
+            counted_at: counted_at(object),
+            deployed_pack: String::new(),
         })
     }
+}
+
+/// The pack that a record is about, with the clusters that it acts on or is meant for.
+fn on_clusters(state: &StateRow) -> impl Iterator<Item = (Named, String)> {
+    let base = state.family();
+    let clusters = std::iter::once(state.cluster.as_str()).chain(state.targets.split(' '));
+    clusters
+        .filter(|cluster| !cluster.is_empty() && !base.is_empty())
+        .map(|cluster| (Named::PackOnCluster, pack_on_cluster(cluster, base)))
+}
+
+/// From when a result counts as what is on its cluster: a success about a pack, from its completion, else
+/// its creation, else when it was first seen.
+fn counted_at(object: &Object) -> i64 {
+    let Some(facts) = object.result() else { return 0 };
+    let is_success = facts.status.as_deref() == Some("Succeeded") && object.cluster().is_some();
+    if is_success { facts.completed.unwrap_or_else(|| object.birth()).max(1) } else { 0 }
 }
 
 /// What lists are narrowed by that only some kinds have; empty where it is absent.

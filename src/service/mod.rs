@@ -2,6 +2,7 @@
 
 pub mod demo_fleet;
 pub mod derive;
+pub mod export;
 pub mod ingest;
 pub mod query;
 pub mod reader;

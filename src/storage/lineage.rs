@@ -249,6 +249,18 @@ impl AsOf {
         Ok(found.into_iter().map(edge).collect())
     }
 
+    /// The versions of objects at a time, microseconds, as (object, number, row of the content).
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn versions_at(&self, objects: &[i64], at: i64) -> Result<Vec<(i64, i64, i64)>, StoreError> {
+        if objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = [self.tenant.into(), self.seq.into(), json(&objects), at.into()];
+        self.pool.rows(&sql::VERSIONS_AT, &args).await
+    }
+
     /// The names of objects and nodes, by row.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use super::page::{Page, Rows};
 use super::read::{AsOf, Breadth, StoredRecord};
 use super::sql::{self, Statement};
 use super::write::{Changes, FindingRow, StateRow, WithSeq, WriteTx};
+use crate::domain::kind;
 
 /// How many rows of a term are counted to tell whether it is rare. A term below can be read whole and
 /// sorted; above, the order is read and the term is looked up.
@@ -40,11 +41,18 @@ enum Facet {
     Verified,
     Live,
     Findings,
+    Deployed,
 }
 
 /// The term of a kind's facet and value.
 fn term(kind: &str, facet: Facet, value: &str) -> i64 {
     hash63(&[kind.as_bytes(), &[facet as u8], value.as_bytes()])
+}
+
+/// The term of the successful results by which packs of a base came to a cluster, in the order in which
+/// they count.
+pub(super) fn deployed_term(source: i64, cluster: &str, base: &str) -> i64 {
+    term(kind::RESULT, Facet::Deployed, &format!("{source}/{cluster}/{base}"))
 }
 
 /// A row of a listing.
@@ -58,9 +66,9 @@ pub(super) struct ListingRow {
 
 /// The listings that a state is in. They follow from nothing else but whether findings are open on the
 /// record, so that what has to be changed follows from the states of before and after.
-pub(super) fn listings(source: i64, state: &StateRow, has_findings: bool) -> Vec<ListingRow> {
+pub(super) fn listings(source_id: i64, state: &StateRow, has_findings: bool) -> Vec<ListingRow> {
     let kind = state.kind.as_str();
-    let source = source.to_string();
+    let source = source_id.to_string();
     let live = if state.live == 0 { "false" } else { "true" };
     let mut facets = vec![
         (Facet::All, ""),
@@ -89,6 +97,9 @@ pub(super) fn listings(source: i64, state: &StateRow, has_findings: bool) -> Vec
         .map(|(facet, value)| row(term(kind, facet, value), state.born_at))
         .collect();
     rows.push(row(term(kind, Facet::Changed, ""), state.changed_at));
+    if state.counted_at > 0 && !state.family().is_empty() {
+        rows.push(row(deployed_term(source_id, &state.cluster, state.family()), state.counted_at));
+    }
     rows.sort();
     rows.dedup();
     rows

@@ -1,10 +1,12 @@
 //! The store: all that touches SQL. Rows stay private; what leaves is in terms of the domain.
 
 mod body;
+mod deployment;
 mod dialect;
 mod driver;
 mod dump;
 mod error;
+mod export;
 mod findings;
 mod lineage;
 mod list;
@@ -21,8 +23,10 @@ mod write;
 
 use sha2::{Digest as _, Sha256};
 
+pub use deployment::*;
 pub use driver::{Timeouts, Work};
 pub use error::StoreError;
+pub use export::*;
 pub use findings::*;
 pub use lineage::*;
 pub use list::{RecordFilter, RecordList, RecordOrder, RecordPlace};

@@ -830,7 +830,7 @@ catalogue! {
     /// The states that hold now of objects.
     STATES_OPEN = "SELECT object_id, node_id, key_hash, kind, born_at, first_at, closed_at, end_kind, live, versions, \
         content_id, observation_id, namespace, name, cluster, pack, status, changed_at, base_pack, capability, \
-        failure_category, failed_step, targets, drift, verified, from_seq FROM state \
+        failure_category, failed_step, targets, drift, verified, counted_at, deployed_pack, from_seq FROM state \
         WHERE tenant_id = $1 AND object_id IN {ints $2} AND to_seq = 9223372036854775807";
     /// The epochs that hold now of sequences.
     EPOCHS_OPEN = "SELECT sequence_id, uid, position, status, born_at, revisions, head_id, head_revision, active_id, \
@@ -868,15 +868,15 @@ catalogue! {
     /// Writes states.
     STATES_INSERT = "INSERT INTO state (tenant_id, object_id, from_seq, to_seq, source_id, node_id, key_hash, kind, \
         born_at, first_at, closed_at, end_kind, live, versions, content_id, observation_id, namespace, name, cluster, \
-        pack, status, changed_at, base_pack, capability, failure_category, failed_step, targets, drift, verified, rules) \
+        pack, status, changed_at, base_pack, capability, failure_category, failed_step, targets, drift, verified, counted_at, deployed_pack, rules) \
         SELECT $1, r.object_id, $2, 9223372036854775807, $4, r.node_id, r.key_hash, r.kind, r.born_at, r.first_at, r.closed_at, \
         r.end_kind, r.live, r.versions, r.content_id, r.observation_id, r.namespace, r.name, r.cluster, r.pack, \
         r.status, r.changed_at, r.base_pack, r.capability, r.failure_category, r.failed_step, r.targets, r.drift, \
-        r.verified, $5 \
+        r.verified, r.counted_at, r.deployed_pack, $5 \
         FROM {rows $3: object_id int, node_id int, key_hash int, kind text, born_at int, first_at int, closed_at int, end_kind text, \
         live int, versions int, content_id int, observation_id int, namespace text, name text, cluster text, \
         pack text, status text, changed_at int, base_pack text, capability text, failure_category text, \
-        failed_step text, targets text, drift text, verified text} r";
+        failed_step text, targets text, drift text, verified text, counted_at int, deployed_pack text} r";
     /// Ends epochs.
     EPOCHS_CLOSE = "UPDATE epoch SET to_seq = $2 FROM {rows $3: sequence_id int, uid text, from_seq int} r \
         WHERE epoch.tenant_id = $1 AND epoch.sequence_id = r.sequence_id AND epoch.uid = r.uid \
@@ -956,6 +956,56 @@ catalogue! {
     LINEAGE_DOWN_AT = concat!(lineage_hop!("src"), lineage_of_kinds!(), lineage_at!("$6"), "LIMIT $4");
     /// One hop from effect to cause, by what held at a time.
     LINEAGE_UP_AT = concat!(lineage_hop!("dst"), lineage_of_kinds!(), lineage_at!("$6"), "LIMIT $4");
+    /// The packs that were ever on, or meant for, a cluster: names with a prefix.
+    MENTIONS_OF_PREFIX = "SELECT name FROM mention WHERE tenant_id = $1 AND kind = $2 AND source_id = $3 \
+        AND name >= $4 AND name < $5 AND from_seq <= $6 ORDER BY name LIMIT $7";
+    /// The latest successful result of each of some packs on a cluster at a time.
+    DEPLOYED_LATEST = "SELECT r.i, (SELECT l.object_id FROM listing l WHERE l.tenant_id = $1 AND l.term = r.term \
+        AND l.place <= $3 AND l.from_seq <= $2 AND l.to_seq > $2 ORDER BY l.place DESC, l.key_hash DESC LIMIT 1) \
+        FROM {rows $4: i int, term int} r";
+    /// Of the same epochs, the successful results of higher revisions that counted at the time, each with its revision.
+    DEPLOYED_HIGHER = "SELECT h.i, q.revision, s.object_id FROM {rows $4: i int, term int, object_id int} h \
+        JOIN revision r ON r.tenant_id = $1 AND r.object_id = h.object_id AND r.from_seq <= $2 AND r.to_seq > $2 \
+        JOIN revision q ON q.tenant_id = $1 AND q.sequence_id = r.sequence_id AND q.epoch_uid = r.epoch_uid \
+        AND q.revision > r.revision AND q.from_seq <= $2 AND q.to_seq > $2 \
+        JOIN state s ON s.tenant_id = $1 AND s.object_id = q.object_id AND s.from_seq <= $2 AND s.to_seq > $2 \
+        AND s.counted_at > 0 AND s.counted_at <= $3 \
+        JOIN listing l ON l.tenant_id = $1 AND l.term = h.term AND l.place = s.counted_at \
+        AND l.key_hash = s.key_hash AND l.from_seq <= $2 AND l.to_seq > $2";
+    /// From when results count, and the resources that they applied.
+    DEPLOYED_BY = "SELECT s.object_id, s.counted_at, c.resource_set_id FROM state s \
+        JOIN content c ON c.tenant_id = s.tenant_id AND c.id = s.content_id \
+        WHERE s.tenant_id = $1 AND s.object_id IN {ints $3} AND s.from_seq <= $2 AND s.to_seq > $2";
+    /// When the packs of results were closed. 4 is `DEPLOYED`.
+    DEPLOYED_PACKS_CLOSED = "SELECT l.dst, v.to_at FROM lineage l \
+        JOIN version v ON v.tenant_id = l.tenant_id AND v.object_id = l.src AND v.from_seq <= $2 AND v.to_seq > $2 \
+        AND v.to_at IS NOT NULL AND v.end_kind <> 'CHANGED' \
+        WHERE l.tenant_id = $1 AND l.dst IN {ints $3} AND l.by_dst = 1 AND l.kind = 4 \
+        AND l.from_seq <= $2 AND l.to_seq > $2";
+    /// When the objects of nodes were deleted, or missing from a listing.
+    NODES_TORN_DOWN = "SELECT o.node_id, v.to_at FROM object o \
+        JOIN version v ON v.tenant_id = o.tenant_id AND v.object_id = o.id AND v.from_seq <= $2 AND v.to_seq > $2 \
+        AND v.to_at IS NOT NULL AND v.end_kind IN ('DELETED', 'SNAPSHOT') \
+        WHERE o.tenant_id = $1 AND o.node_id IN {ints $3}";
+    /// The resources of sets, by kind and names, a page at a time.
+    RESOURCES_OF_SETS = "SELECT DISTINCT r.id, r.api_version, r.kind, r.namespace, r.name FROM resource_set_member m \
+        JOIN resource r ON r.tenant_id = m.tenant_id AND r.id = m.resource_id \
+        WHERE m.tenant_id = $1 AND m.set_id IN {ints $2} AND (r.kind, r.namespace, r.name, r.api_version) > ($3, $4, $5, $6) \
+        AND ($7 = '' OR r.kind = $7) AND ($8 = '' OR r.namespace = $8) \
+        ORDER BY r.kind, r.namespace, r.name, r.api_version LIMIT $9";
+    /// The same backwards.
+    RESOURCES_OF_SETS_BACK = "SELECT DISTINCT r.id, r.api_version, r.kind, r.namespace, r.name FROM resource_set_member m \
+        JOIN resource r ON r.tenant_id = m.tenant_id AND r.id = m.resource_id \
+        WHERE m.tenant_id = $1 AND m.set_id IN {ints $2} AND ($10 = 0 OR (r.kind, r.namespace, r.name, r.api_version) < ($3, $4, $5, $6)) \
+        AND ($7 = '' OR r.kind = $7) AND ($8 = '' OR r.namespace = $8) \
+        ORDER BY r.kind DESC, r.namespace DESC, r.name DESC, r.api_version DESC LIMIT $9";
+    /// How many resources sets have together.
+    RESOURCES_OF_SETS_COUNT = "SELECT COUNT(DISTINCT r.id) FROM resource_set_member m \
+        JOIN resource r ON r.tenant_id = m.tenant_id AND r.id = m.resource_id \
+        WHERE m.tenant_id = $1 AND m.set_id IN {ints $2} AND ($3 = '' OR r.kind = $3) AND ($4 = '' OR r.namespace = $4)";
+    /// Which of some sets have which of some resources.
+    SETS_WITH_RESOURCES = "SELECT set_id, resource_id FROM resource_set_member \
+        WHERE tenant_id = $1 AND set_id IN {ints $2} AND resource_id IN {ints $3} ORDER BY set_id, resource_id";
     /// By which edges resources on clusters were applied.
     LINEAGE_APPLIERS = concat!(lineage_appliers!(), "LIMIT $4");
     /// The same, by what held at a time.
@@ -963,6 +1013,20 @@ catalogue! {
     /// The resources of sets.
     SET_MEMBERS = "SELECT set_id, resource_id FROM resource_set_member \
         WHERE tenant_id = $1 AND set_id IN {ints $2} LIMIT $3";
+    /// The versions that some commits wrote, in the ledger's order.
+    LEDGER_VERSIONS = concat!("SELECT e.seq, e.n AS entry, e.kind AS entry_kind, k.committed_at, e.principal, \
+        o2.source_id, v.object_id, v.n, v.from_at, v.to_at, v.end_kind, ob.body_id FROM ledger_entry e \
+        JOIN ledger_commit k ON k.tenant_id = e.tenant_id AND k.seq = e.seq \
+        JOIN version v ON v.tenant_id = e.tenant_id AND v.object_id = e.object_id AND v.from_seq = e.seq \
+        JOIN object o ON o.tenant_id = e.tenant_id AND o.id = e.object_id \
+        JOIN node o2 ON o2.tenant_id = o.tenant_id AND o2.id = o.node_id ", observed!("v", "o"),
+        "WHERE e.tenant_id = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq, e.n, v.n");
+    /// How many entries name an object in words alone: kind, cluster, namespace, name and uid.
+    LEDGER_WORDED = "SELECT COUNT(*) FROM ledger_entry WHERE tenant_id = $1 AND seq <= $2 AND object_id IS NULL \
+        AND kind IN ('CREATED', 'UPDATED', 'CLOSED', 'CONFLICT') AND identity LIKE '%/%/%/%/%'";
+    /// The versions of objects at a time.
+    VERSIONS_AT = "SELECT object_id, n, content_id FROM version WHERE tenant_id = $1 AND object_id IN {ints $3} \
+        AND from_seq <= $2 AND to_seq > $2 AND from_at <= $4 AND (to_at IS NULL OR to_at > $4)";
     /// The names of objects, and of nodes that are none.
     VERTEX_NAMES = "SELECT o.id, CAST(1 AS BIGINT) AS is_object, n.source_id, n.kind, n.cluster, n.namespace, n.name, o.uid \
         FROM object o JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
@@ -1031,8 +1095,8 @@ catalogue! {
     HEAD_OF_TENANT = concat!("SELECT ", head_columns!(),
         "FROM tenant t JOIN ledger_head h ON h.tenant_id = t.id ", head_sources!(), "WHERE t.name = $1 ORDER BY s.name");
     /// The last commit at a time or before.
-    COMMIT_AT = "SELECT c.seq FROM tenant t JOIN ledger_commit c ON c.tenant_id = t.id AND c.committed_at <= $2 \
-        WHERE t.name = $1 ORDER BY c.committed_at DESC, c.seq DESC LIMIT 1";
+    COMMIT_AT = "SELECT c.seq FROM ledger_commit c WHERE c.tenant_id = (SELECT t.id FROM tenant t WHERE t.name = $1) \
+        AND c.committed_at <= $2 ORDER BY c.committed_at DESC, c.seq DESC LIMIT 1";
     /// The same as of one of its commits.
     COMMIT_OF_TENANT = concat!("SELECT ", head_columns!(),
         "FROM tenant t JOIN ledger_commit h ON h.tenant_id = t.id AND h.seq = $2 ", head_sources!(),

@@ -292,6 +292,19 @@ pub struct StateRow {
     pub drift: String,
     /// A receipt's claim: `true`, `false`, or empty where it makes none.
     pub verified: String,
+    /// From when a successful result counts as what is on its cluster, microseconds; 0 for all else.
+    pub counted_at: i64,
+    /// The pack that such a result is about, where neither its base nor the result itself names it.
+    pub deployed_pack: String,
+}
+
+impl StateRow {
+    /// The pack family that the record is about, by the best name that is known of it; empty for none.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        let names = [&self.base_pack, &self.pack, &self.deployed_pack];
+        names.into_iter().find(|name| !name.is_empty()).map_or("", |name| name)
+    }
 }
 
 /// One epoch.

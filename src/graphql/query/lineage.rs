@@ -143,7 +143,10 @@ impl LineageQuery {
 }
 
 /// The vertex that an id names.
-async fn vertex(view: &View, id: &ID) -> Result<(VertexId, Entity), ApiError> {
+///
+/// # Errors
+/// If the store fails, or the id names no node of the graph.
+pub async fn vertex(view: &View, id: &ID) -> Result<(VertexId, Entity), ApiError> {
     let entity =
         entity_of(GlobalId::decode(id)?).ok_or_else(|| ApiError::bad_input("The lineage graph has no such nodes."))?;
     view.scope()

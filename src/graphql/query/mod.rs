@@ -2,8 +2,10 @@
 
 mod as_of;
 mod chain;
+mod deployed;
 mod diff;
 mod finding;
+mod history;
 mod insight;
 mod kind;
 mod lineage;
@@ -35,6 +37,8 @@ pub struct QueryRoot(
     insight::InsightQuery,
     quarantine::QuarantineQuery,
     lineage::LineageQuery,
+    deployed::DeployedQuery,
+    history::HistoryQuery,
     as_of::AsOfQuery,
 );
 
@@ -56,6 +60,8 @@ impl QueryRoot {
             insight::InsightQuery(seat.clone()),
             quarantine::QuarantineQuery(seat.clone()),
             lineage::LineageQuery(seat.clone()),
+            deployed::DeployedQuery(seat.clone()),
+            history::HistoryQuery(seat.clone()),
             as_of::AsOfQuery(seat),
         )
     }

@@ -3,11 +3,14 @@
 pub mod chain;
 pub mod cluster_pack;
 pub mod common;
+pub mod delta;
+pub mod deployed;
 pub mod diff;
 pub mod drift;
 pub mod drift_signal;
 pub mod enums;
 pub mod finding;
+pub mod history;
 pub mod lineage;
 pub mod lineage_answer;
 pub mod lineage_index;

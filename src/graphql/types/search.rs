@@ -141,9 +141,10 @@ impl SearchHit {
     /// What has only a name.
     async fn named(&self, named: Named) -> Result<Option<SearchNode>, ApiError> {
         let found = Mentioned::find(&self.view, self.hit.source, named, self.hit.name.clone()).await?;
-        Ok(found.map(|mentioned| match named {
-            Named::Cluster => Cluster(mentioned).into(),
-            Named::PackFamily => PackFamily(mentioned).into(),
+        Ok(found.and_then(|mentioned| match named {
+            Named::Cluster => Some(Cluster(mentioned).into()),
+            Named::PackFamily => Some(PackFamily(mentioned).into()),
+            Named::PackOnCluster => None,
         }))
     }
 }

@@ -2,8 +2,11 @@
 
 mod body;
 mod chain;
+mod deployment;
 mod diff;
+mod export;
 mod finding;
+mod history;
 mod insight;
 pub mod lineage;
 mod mention;
@@ -18,8 +21,10 @@ use crate::storage::{AsOf, Store, StoreError, StoredSource};
 
 pub use body::{Body, bounded, member_text};
 pub use chain::{ChainPick, Position, SequenceName};
+pub use deployment::{Claimed, Deployment, Intent, MAX_PACKS};
 pub use diff::ContentDiff;
 pub use finding::{FindingTarget, FindingsAsked};
+pub use history::{Event, HistoryEvent, MAX_VERSIONS};
 pub use insight::{MAX_BUCKETS, OperationsAsked, SearchAsked};
 pub use quarantine::QuarantineAsked;
 pub use record::{Identity, RecordsAsked, Which};
@@ -40,6 +45,11 @@ pub enum QueryError {
     /// The text is none that can be searched for.
     #[error(transparent)]
     Question(#[from] QuestionError),
+    /// The ledger has entries of before it named objects by their rows.
+    #[error(
+        "the ledger has entries of an older version of packtrail, which an export would not have; ingest what was kept elsewhere into a new database"
+    )]
+    NotExported,
     /// The answer would have more parts than are given.
     #[error("the answer has more than {0} parts")]
     TooMany(usize),

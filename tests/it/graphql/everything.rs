@@ -42,6 +42,17 @@ const VALUES: &[(&str, &str)] = &[
     ("packFamily.name", "\"cert-manager-helm\""),
     ("revisionDiff.from", "$result"),
     ("revisionDiff.to", "$other"),
+    ("lineage.node", "$result, limit: 6"),
+    ("lineagePaths.from", "$pack"),
+    ("lineagePaths.to", "$result, maxDepth: 4, limit: 2"),
+    ("impact.", "node: $pack, limit: 2"),
+    ("history.node", "$rewritten"),
+    ("delta.from", "\"2026-05-04T08:00:00Z\", cluster: \"ccs-dev\""),
+    ("delta.to", "\"2026-05-09T08:00:00Z\""),
+    ("asOf.point", "{seq: 3}"),
+    ("resourceOwners.apiVersion", "\"apps/v1\", namespace: \"cert-manager\""),
+    ("resourceOwners.kind", "\"Deployment\""),
+    ("resourceOwners.name", "\"cert-manager\""),
     ("versionDiff.from", "1"),
     ("versionDiff.to", "2"),
 ];
@@ -199,7 +210,7 @@ impl<'s> Document<'s> {
 }
 
 fn is_edge(name: &str) -> bool {
-    name.ends_with("Edge")
+    name.ends_with("Edge") && !["LineageEdge", "DeltaEdge"].contains(&name)
 }
 
 /// The arguments that a field needs, and the page size of a list.
@@ -217,6 +228,8 @@ fn arguments(field: &str, arguments: &Value) -> String {
             given.push(format!("{name}: {value}"));
         }
     }
+    // What a field needs although none of its arguments is required by itself.
+    given.extend(VALUES.iter().filter(|(key, _)| *key == format!("{field}.")).map(|(_, value)| (*value).to_owned()));
     if given.is_empty() { String::new() } else { format!("({})", given.join(", ")) }
 }
 

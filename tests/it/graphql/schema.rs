@@ -77,7 +77,11 @@ fn literal(schema: &Value, kind: &Value) -> String {
         }
         "INPUT_OBJECT" => {
             let found = own_types(schema).find(|t| t["name"] == kind["name"]).unwrap();
-            format!("{{{}}}", literals(schema, &found["inputFields"]))
+            let required = literals(schema, &found["inputFields"]);
+            // Of one whose members exclude each other, the first.
+            let first = &found["inputFields"][0];
+            let first = || format!("{}: {}", first["name"].as_str().unwrap(), literal(schema, &first["type"]));
+            format!("{{{}}}", if required.is_empty() { first() } else { required })
         }
         _ => match kind["name"].as_str().unwrap() {
             "Int" | "Int53" | "Float" => "1".to_owned(),

@@ -1,4 +1,8 @@
 //! The lineage graph, against a naive model of it.
 
+mod as_of;
+mod deployments;
 pub mod edges;
+mod questions;
+mod times;
 mod walks;

@@ -163,6 +163,54 @@ async fn a_server_that_refuses_says_why_at_the_terminal() {
     assert_eq!(absent.status.code(), Some(1), "{}", said(&absent));
 }
 
+/// The lines of an export.
+fn exported(database: &str, format: &str) -> Vec<serde_json::Value> {
+    let done = run(&["export", "--database", database, "--format", format], b"");
+    assert!(done.status.success(), "{}", said(&done));
+    String::from_utf8(done.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_export_read_into_another_database_gives_the_same_history() {
+    for database in Database::all() {
+        let url = database.url().await;
+        let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/samples");
+        let done = run(&["ingest", "--database", &url, samples], b"");
+        let lines = exported(&url, "ndjson");
+        let place = |line: &serde_json::Value| (line["ledger"]["seq"].as_i64(), line["ledger"]["entry"].as_i64());
+        assert!(lines.len() > 30 && lines.is_sorted_by_key(place), "{}", said(&done));
+        let folder = tempfile::tempdir().unwrap();
+        let copy = format!("sqlite://{}", folder.path().join("copy.db").display());
+        let text: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        let text = text.join("\n");
+        let done = run(&["ingest", "--database", &copy, "-"], text.as_bytes());
+        assert!(done.status.success(), "{}", said(&done));
+        let latest = |lines: &[serde_json::Value]| -> std::collections::BTreeMap<String, serde_json::Value> {
+            let key = |line: &serde_json::Value| {
+                let metadata = &line["object"]["metadata"];
+                format!("{}/{}/{}", line["object"]["kind"], metadata["name"], metadata["uid"])
+            };
+            lines.iter().map(|line| (key(line), line["object"]["spec"].clone())).collect()
+        };
+        assert_eq!(latest(&exported(&copy, "ndjson")), latest(&lines));
+        let events = exported(&url, "openlineage");
+        assert!(!events.is_empty());
+        for event in events {
+            assert!(["COMPLETE", "FAIL", "OTHER"].contains(&event["eventType"].as_str().unwrap()), "{event}");
+            assert_eq!(event["run"]["runId"].as_str().unwrap().len(), 36, "{event}");
+        }
+    }
+}
+
+#[test]
+fn the_demo_answers_all_of_its_questions() {
+    let done = run(&["demo", "--once", "--listen", "127.0.0.1:0"], b"");
+    assert!(done.status.success(), "{}", said(&done));
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("# ")).count(), 5, "{text}");
+    assert!(!text.contains("\"nodes\": []"), "a question of the demo has no answer: {text}");
+}
+
 #[test]
 fn every_command_explains_itself() {
     let help = run(&["--help"], b"");

@@ -663,6 +663,8 @@ fn state_row(object_id: i64, node_id: i64, key: &NaturalKey, content_id: i64, ob
         targets: String::new(),
         drift: String::new(),
         verified: String::new(),
+        counted_at: 0,
+        deployed_pack: String::new(),
     }
 }
 

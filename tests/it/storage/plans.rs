@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 24] = [
+const ROWS: [(&str, &str, &str); 25] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -23,6 +23,11 @@ const ROWS: [(&str, &str, &str); 24] = [
          '', 'ns' || (i % 10), 'name' || i",
     ),
     ("edge", "dst, kind, src", "i / 4, 1 + i % 3, i"),
+    (
+        "lineage",
+        "src, by_dst, kind, dst, within, field, from_n, from_seq, to_seq, rules",
+        "i / 4, i % 2, 1 + i % 29, i / 3, CASE i % 29 WHEN 14 THEN 7 ELSE 0 END, 1, 0, i, {open}, 1",
+    ),
     ("object", "id, node_id, uid, last_seen_at", "i, i, 'u' || i, i"),
     ("body", "id, digest, location, bytes", "i, CAST('body' || i AS {bytes}), 'inline', CAST('x' AS {bytes})"),
     ("content", "id, digest, spec_digest, facts", "i, CAST('content' || i AS {bytes}), CAST('spec' AS {bytes}), '{}'"),
@@ -134,6 +139,29 @@ const HOT: &[Hot] = &[
     ("DEPENDENTS", &["1", ITEMS, "1"], false),
     ("COLLECTIONS_OF", &["1", ITEMS], false),
     ("GROUPS_OF_NODES", &["1", ITEMS, "900"], false),
+    ("LINEAGE_OPEN", &["1", ITEMS], false),
+    ("LINEAGE_DOWN", &["1", "900", ITEMS, "100"], false),
+    ("LINEAGE_UP", &["1", "900", ITEMS, "100"], false),
+    ("LINEAGE_DOWN_KINDS", &["1", "900", ITEMS, "100", ITEMS], false),
+    ("LINEAGE_UP_KINDS", &["1", "900", ITEMS, "100", ITEMS], false),
+    ("LINEAGE_DOWN_AT", &["1", "900", ITEMS, "100", ITEMS, "500"], false),
+    ("LINEAGE_UP_AT", &["1", "900", ITEMS, "100", ITEMS, "500"], false),
+    ("LINEAGE_APPLIERS", &["1", "900", "'[{\"id\":14,\"within\":7}]'", "100"], false),
+    ("LINEAGE_APPLIERS_AT", &["1", "900", "'[{\"id\":14,\"within\":7}]'", "100", "500"], false),
+    ("SET_MEMBERS", &["1", ITEMS, "100"], false),
+    ("VERTEX_NAMES", &["1", ITEMS], false),
+    ("VERSIONS_AT", &["1", "900", ITEMS, "500"], false),
+    ("RESOURCES_BY_ID", &["1", ITEMS], false),
+    ("RESOURCE_LOOKUP", &["1", "'Secret'", "'ns'", "'n7'", "'v1'"], false),
+    ("COMMIT_AT", &["'t1'", "500"], false),
+    ("MENTIONS_OF_PREFIX", &["1", "'CLUSTER'", "1", "'m1'", "'m2'", "900", "50"], true),
+    ("DEPLOYED_LATEST", &["1", "900", "500", "'[{\"i\":0,\"term\":7}]'"], false),
+    ("DEPLOYED_HIGHER", &["1", "900", "500", "'[{\"i\":0,\"term\":7,\"object_id\":9}]'"], false),
+    ("DEPLOYED_BY", &["1", "900", ITEMS], false),
+    ("DEPLOYED_PACKS_CLOSED", &["1", "900", ITEMS], false),
+    ("NODES_TORN_DOWN", &["1", "900", ITEMS], false),
+    ("SETS_WITH_RESOURCES", &["1", ITEMS, ITEMS], false),
+    ("CONTENTS_SETS", &["1", ITEMS], false),
     ("SNAPSHOT_NEXT", &["1", "1", TIMES], false),
     ("SNAPSHOT_OMITTED", &["1", "1", "'[]'", "1", "'[]'", "1", "5000", "100", "50"], false),
     ("CONTENTS_FIND", &["1", DIGESTS], false),

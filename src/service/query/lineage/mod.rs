@@ -3,6 +3,7 @@
 //! A walk goes level by level, one statement a level and way, and stops at what it was asked for: a
 //! depth, a number of nodes, or the bound of its work. It never stops silently.
 
+mod delta;
 mod entity;
 mod impact;
 mod paths;
@@ -11,6 +12,7 @@ mod walk;
 use crate::domain::lineage::EdgeKind;
 use crate::storage::{LineageRow, VertexId, WithSeq};
 
+pub use delta::{Change, Delta, DeltaScope, EdgeNames, NodeChange};
 pub use entity::{Entity, EntityKind};
 pub use impact::Impacted;
 pub use paths::{Paths, PathsAsked};

@@ -1,13 +1,13 @@
 //! The naive twin of the lineage graph: every edge that the known records assert, as a line of text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
     EXECUTION, INSTANCE, Input, Object, PACK, RECEIPT, RESULT, Version, World, canonical_kind, given_sequence_name,
-    list, owned, pack_name, received, result_pack, revision, sequence_name, text,
+    list, owned, pack_name, received, result_pack, revision, revisions, sequence_key, sequence_name, text, time,
 };
 
 const SIGNAL: &str = "DriftSignal";
@@ -32,6 +32,92 @@ pub fn edges_at(inputs: &[Input], at: Option<i64>) -> BTreeSet<String> {
         }
     }
     all
+}
+
+/// What may be on a cluster of a source at a time, by pack family: the results of which one is to be
+/// found, several only where they tie, with the resources of each.
+#[must_use]
+pub fn deployments(
+    inputs: &[Input],
+    source: &str,
+    cluster: &str,
+    at: i64,
+) -> BTreeMap<String, BTreeMap<String, Option<BTreeSet<String>>>> {
+    let Some(received) = received(inputs).remove(source) else { return BTreeMap::new() };
+    World::new(&received).deployments(cluster, at)
+}
+
+/// Every cluster that a source names as a target.
+#[must_use]
+pub fn clusters(inputs: &[Input], source: &str) -> BTreeSet<String> {
+    let received = received(inputs).remove(source).unwrap_or_default();
+    World::new(&received).objects.iter().filter_map(|object| target(object.latest())).collect()
+}
+
+impl World {
+    fn deployments(&self, cluster: &str, at: i64) -> BTreeMap<String, BTreeMap<String, Option<BTreeSet<String>>>> {
+        let mut families: BTreeMap<String, Vec<(i64, usize)>> = BTreeMap::new();
+        for (index, object) in self.objects.iter().enumerate().filter(|(_, object)| object.is(RESULT)) {
+            let operation = self.operation("", object);
+            let base = if operation.base.is_empty() { operation.pack } else { operation.base };
+            let counted = time(&object.latest()["spec"]["completedAt"]).unwrap_or_else(|| object.birth());
+            if operation.status == "Succeeded" && operation.cluster == cluster && !base.is_empty() && counted <= at {
+                families.entry(base).or_default().push((counted, index));
+            }
+        }
+        let mut found = BTreeMap::new();
+        for (base, results) in families {
+            let last = results.iter().map(|(counted, _)| *counted).max().unwrap();
+            let mut holders = BTreeMap::new();
+            for (_, latest) in results.iter().filter(|(counted, _)| *counted == last) {
+                let epoch = (sequence_key(&self.objects[*latest]), self.epoch_uid(*latest));
+                let highest = |index: usize| *revisions(&self.objects[index]).last().unwrap();
+                let of_epoch = results
+                    .iter()
+                    .filter(|(_, index)| (sequence_key(&self.objects[*index]), self.epoch_uid(*index)) == epoch);
+                let top = of_epoch.clone().map(|(_, index)| highest(*index)).max().unwrap();
+                for (counted, index) in of_epoch.filter(|(_, index)| highest(*index) == top) {
+                    if self.is_torn_down(&base, cluster, *index, *counted, at) {
+                        holders.insert(String::new(), None);
+                    } else {
+                        holders.insert(self.objects[*index].key(), resources(self.objects[*index].latest()));
+                    }
+                }
+            }
+            found.insert(base, holders);
+        }
+        found
+    }
+
+    fn is_torn_down(&self, base: &str, cluster: &str, result: usize, counted: i64, at: i64) -> bool {
+        let object = &self.objects[result];
+        let ended = |other: &Object, by: &[&str]| {
+            let versions = other.versions.iter().filter(|version| version.end.is_some_and(|end| by.contains(&end)));
+            versions.filter_map(|version| version.to).any(|closed| counted < closed && closed <= at)
+        };
+        let mut asserting = Asserting { world: self, object, at: None, edges: Vec::new() };
+        asserting.all();
+        let packs = self
+            .of_kind(PACK)
+            .filter(|pack| asserting.edges.iter().any(|edge| edge.starts_with(&format!("DEPLOYED {} ->", pack.key()))));
+        let namespaces = [object.natural.namespace.clone(), "seam-system".to_owned(), format!("seam-tenant-{cluster}")];
+        let named = self.named(INSTANCE, &namespaces, &format!("{base}-{cluster}"));
+        let any = ["DELETED", "SNAPSHOT", "OWNER", "SUCCESSOR"];
+        packs.into_iter().any(|pack| ended(pack, &any))
+            || named.into_iter().any(|instance| ended(instance, &["DELETED", "SNAPSHOT"]))
+    }
+}
+
+fn resources(content: &Value) -> Option<BTreeSet<String>> {
+    let listed = content["spec"]["deployedResources"].as_array()?;
+    let text = |resource: &Value, name: &str| resource[name].as_str().map(str::to_owned);
+    let named = |resource: &Value| {
+        let namespace = text(resource, "namespace").unwrap_or_default();
+        let (api_version, kind, name) =
+            (text(resource, "apiVersion")?, text(resource, "kind")?, text(resource, "name")?);
+        Some(format!("{kind} {namespace} {name} {api_version}"))
+    };
+    Some(listed.iter().filter_map(named).collect())
 }
 
 struct Asserting<'a> {
@@ -79,7 +165,7 @@ impl Asserting<'_> {
             if is_index { ("INDEXED_BY", "spec.rootBinding") } else { ("DERIVED_FROM", "spec.lineage") };
         for stretch in self.stretches(root) {
             let other = self.named(&split(&stretch.2), self.brought(&stretch));
-            self.into_object(kind, &other, field, "", &stretch);
+            self.effect(kind, &other, field, "", &stretch);
         }
         let index = |content: &Value| {
             let name = label(content, "infrastructure.ontai.dev/root-ili")?;
@@ -92,7 +178,7 @@ impl Asserting<'_> {
             let found = find(&named[1]).or_else(|| find(&format!("infrastructure{}", named[1])));
             let other = found.map_or_else(|| format!("{INDEX}//{}/{}", named[0], named[1]), Object::key);
             let field = "metadata.labels[infrastructure.ontai.dev/root-ili]";
-            self.into_object("DERIVED_FROM", &other, field, "", &stretch);
+            self.effect("DERIVED_FROM", &other, field, "", &stretch);
         }
         let operator = |content: &Value| {
             let made = &content["spec"]["lineage"]["creatingOperator"];
@@ -109,7 +195,7 @@ impl Asserting<'_> {
             } else {
                 "spec.lineage"
             };
-            self.into_object("CREATED_BY", &format!("~operator///{}", named[0]), field, &named[1], &stretch);
+            self.effect("CREATED_BY", &format!("~operator///{}", named[0]), field, &named[1], &stretch);
         }
         let principal = |content: &Value| {
             let bound = owned(content, &["spec", "rootBinding", "declaringPrincipal"]).filter(|_| is_index);
@@ -126,16 +212,16 @@ impl Asserting<'_> {
             } else {
                 "metadata.annotations[infrastructure.ontai.dev/declaring-principal]"
             };
-            self.into_object("DECLARED_BY", &format!("~principal///{}", stretch.2), field, "", &stretch);
+            self.effect("DECLARED_BY", &format!("~principal///{}", stretch.2), field, "", &stretch);
         }
         for stretch in self.stretches(target) {
             let field = if self.object.is(SIGNAL) { "spec.clusterRef" } else { "spec.targetClusterRef" };
-            self.out_of_object("TARGETS", &format!("~cluster///{}", stretch.2), field, &stretch);
+            self.cause("TARGETS", &format!("~cluster///{}", stretch.2), field, &stretch);
         }
         if !self.object.is(RESULT) && !self.object.is(EXECUTION) && self.object.owner().is_some() {
             let kind = if self.object.is(INSTANCE) { "INSTALLS" } else { "OWNS" };
             let other = self.owner();
-            self.into_object(kind, &other, "metadata.ownerReferences", "", &self.life());
+            self.effect(kind, &other, "metadata.ownerReferences", "", &self.life());
         }
     }
 
@@ -152,14 +238,14 @@ impl Asserting<'_> {
             (false, false) => "metadata.name",
         };
         let sequence = sequence_name(object);
-        self.into_object("PART_OF", &format!("~sequence//{namespace}/{sequence}"), field, "", &self.life());
+        self.effect("PART_OF", &format!("~sequence//{namespace}/{sequence}"), field, "", &self.life());
         if object.owner().is_some() {
             let other = self.owner();
-            self.into_object("RESULT_OF", &other, "metadata.ownerReferences", "", &self.life());
+            self.effect("RESULT_OF", &other, "metadata.ownerReferences", "", &self.life());
         } else if let Some(name) = given_sequence_name(object) {
             let found = self.world.resolve(EXECUTION, &object.lookup_namespaces(), &name, object.birth(), |_| true);
             let other = found.map_or_else(|| format!("{EXECUTION}//{namespace}/{name}"), Object::key);
-            self.into_object("RESULT_OF", &other, field, "", &self.life());
+            self.effect("RESULT_OF", &other, field, "", &self.life());
         }
         let previous = |content: &Value| {
             Some(join(&[owned(content, &["spec", "previousRevisionRef"])?, revision(content).to_string()]))
@@ -167,7 +253,7 @@ impl Asserting<'_> {
         for stretch in self.stretches(previous) {
             let name = &split(&stretch.2)[0];
             let other = self.here(RESULT, name, self.brought(&stretch));
-            self.into_object("SUPERSEDES", &other, "spec.previousRevisionRef", "", &stretch);
+            self.effect("SUPERSEDES", &other, "spec.previousRevisionRef", "", &stretch);
         }
         if result_pack(latest).is_some() {
             let field = match pack_name(latest) {
@@ -176,7 +262,7 @@ impl Asserting<'_> {
             };
             for stretch in self.stretches(result_pack) {
                 let other = self.pack_named(&stretch.2, self.brought(&stretch));
-                self.into_object("DEPLOYED", &other, field, "", &stretch);
+                self.effect("DEPLOYED", &other, field, "", &stretch);
             }
         } else if let Some(execution) = self.world.execution_of(object)
             && let Some(name) = pack_name(execution.latest())
@@ -184,7 +270,7 @@ impl Asserting<'_> {
             let found = self.world.pack_of(execution);
             let other = found.map_or_else(|| format!("{PACK}//{}/{name}", execution.natural.namespace), Object::key);
             let field = "spec.packExecutionRef -> spec.clusterPackRef";
-            self.into_object("DEPLOYED", &other, field, "", &self.life());
+            self.effect("DEPLOYED", &other, field, "", &self.life());
         }
         let applied = |content: &Value| {
             Some(join(&[
@@ -201,13 +287,13 @@ impl Asserting<'_> {
                 let (Some(api_version), Some(kind), Some(name)) = named else { continue };
                 let namespace = of(resource, "namespace").unwrap_or_default();
                 let other = format!("~resource {cluster} {api_version} {kind} {namespace} {name}");
-                self.out_of_object("APPLIED", &other, "spec.deployedResources", &stretch);
+                self.cause("APPLIED", &other, "spec.deployedResources", &stretch);
             }
         }
         self.produced();
         for stretch in self.stretches(|content| owned(content, &["spec", "talosClusterOperationResultRef"])) {
             let other = self.here("TalosClusterOperationResult", &stretch.2, self.brought(&stretch));
-            self.into_object("CROSS_REF", &other, "spec.talosClusterOperationResultRef", "", &stretch);
+            self.effect("CROSS_REF", &other, "spec.talosClusterOperationResultRef", "", &stretch);
         }
     }
 
@@ -229,18 +315,18 @@ impl Asserting<'_> {
             found
         };
         for stretch in self.each(produced) {
-            self.out_of_object("PRODUCED", &stretch.2, "spec.artifacts", &stretch);
+            self.cause("PRODUCED", &stretch.2, "spec.artifacts", &stretch);
         }
     }
 
     fn execution(&mut self) {
         let object = self.object;
         let sequence = format!("~sequence//{}/{}", object.natural.namespace, object.natural.name);
-        self.into_object("PART_OF", &sequence, "metadata.name", "", &self.life());
+        self.effect("PART_OF", &sequence, "metadata.name", "", &self.life());
         self.pack_reference("EXECUTES");
         for stretch in self.stretches(|content| owned(content, &["spec", "admissionProfileRef"])) {
             let other = self.here("RBACProfile", &stretch.2, self.brought(&stretch));
-            self.into_object("ADMITTED_BY", &other, "spec.admissionProfileRef", "", &stretch);
+            self.effect("ADMITTED_BY", &other, "spec.admissionProfileRef", "", &stretch);
         }
         for stretch in self.stretches(|content| owned(content, &["status", "operationResultRef"])) {
             let at = object.versions[stretch.0].from;
@@ -248,7 +334,7 @@ impl Asserting<'_> {
             let namespaces = [object.natural.namespace.clone()];
             let found = self.world.resolve(RESULT, &namespaces, &stretch.2, at, own);
             let other = found.map_or_else(|| self.here(RESULT, &stretch.2, at), Object::key);
-            self.out_of_object("REPORTS", &other, "status.operationResultRef", &stretch);
+            self.cause("REPORTS", &other, "status.operationResultRef", &stretch);
         }
         self.job(&["status", "jobName"]);
     }
@@ -256,7 +342,7 @@ impl Asserting<'_> {
     fn job(&mut self, path: &[&str]) {
         for stretch in self.stretches(|content| owned(content, path)) {
             let other = self.here("Job.batch", &stretch.2, self.object.versions[stretch.0].from);
-            self.out_of_object("RAN_AS", &other, &path.join("."), &stretch);
+            self.cause("RAN_AS", &other, &path.join("."), &stretch);
         }
     }
 
@@ -268,10 +354,10 @@ impl Asserting<'_> {
             } else {
                 (stretch.2.as_str(), "spec.basePackName")
             };
-            self.into_object("VERSION_OF", &format!("~pack-family///{name}"), field, "", &stretch);
+            self.effect("VERSION_OF", &format!("~pack-family///{name}"), field, "", &stretch);
         }
         for stretch in self.stretches(|content| owned(content, &["spec", "sourceBuildRef"])) {
-            self.into_object("BUILT_FROM", &format!("~build///{}", stretch.2), "spec.sourceBuildRef", "", &stretch);
+            self.effect("BUILT_FROM", &format!("~build///{}", stretch.2), "spec.sourceBuildRef", "", &stretch);
         }
         let chart = |content: &Value| {
             owned(content, &["spec", "chartName"])?;
@@ -281,7 +367,7 @@ impl Asserting<'_> {
         for stretch in self.stretches(chart) {
             let parts = split(&stretch.2);
             let other = format!("~chart/{}/{}/{}", parts[0], parts[1], parts[2]);
-            self.into_object("RENDERED_FROM", &other, "spec.chartName", "", &stretch);
+            self.effect("RENDERED_FROM", &other, "spec.chartName", "", &stretch);
         }
         self.layers(&[&["spec", "rbacDigest"], &["spec", "workloadDigest"], &["spec", "clusterScopedDigest"]]);
         self.layers(&[&["spec", "registryRef", "digest"]]);
@@ -290,7 +376,7 @@ impl Asserting<'_> {
             targets.filter(|name| !name.is_empty()).map(str::to_owned).collect()
         };
         for stretch in self.each(targets) {
-            self.out_of_object("INTENDED_FOR", &format!("~cluster///{}", stretch.2), "spec.targetClusters", &stretch);
+            self.cause("INTENDED_FOR", &format!("~cluster///{}", stretch.2), "spec.targetClusters", &stretch);
         }
     }
 
@@ -298,7 +384,7 @@ impl Asserting<'_> {
         for path in paths {
             for stretch in self.stretches(|content| owned(content, path)) {
                 let other = format!("~digest///{}", sha256(&stretch.2));
-                self.into_object("HAS_LAYER", &other, &path.join("."), "", &stretch);
+                self.effect("HAS_LAYER", &other, &path.join("."), "", &stretch);
             }
         }
     }
@@ -319,7 +405,7 @@ impl Asserting<'_> {
                 None => continue,
             };
             let field = if is_named { "spec.packInstanceRef" } else { "metadata.name" };
-            self.into_object("RECEIPT_OF", &other, field, "", &stretch);
+            self.effect("RECEIPT_OF", &other, field, "", &stretch);
         }
     }
 
@@ -346,7 +432,7 @@ impl Asserting<'_> {
                 (alive, ended, receipt.birth(), receipt.id())
             });
             let other = receipt.map_or_else(|| format!("{RECEIPT}/{cluster}/ont-system/{name}"), Object::key);
-            self.into_object("DRIFTED", &other, "spec.receiptRef", "", &stretch);
+            self.effect("DRIFTED", &other, "spec.receiptRef", "", &stretch);
             let Some(pack) = receipt.and_then(|receipt| pack_name(receipt.latest())) else { continue };
             let tenant = target(object.latest()).map(|cluster| format!("seam-tenant-{cluster}"));
             let namespaces = [Some(object.natural.namespace.clone()), Some("seam-system".to_owned()), tenant];
@@ -356,7 +442,7 @@ impl Asserting<'_> {
                     && execution.birth() >= object.birth()
             });
             if let Some(execution) = redone.min_by_key(|execution| (execution.birth(), execution.id())) {
-                self.out_of_object("RETRIGGERED", &execution.key(), "spec.receiptRef", &stretch);
+                self.cause("RETRIGGERED", &execution.key(), "spec.receiptRef", &stretch);
             }
         }
     }
@@ -376,7 +462,7 @@ impl Asserting<'_> {
         };
         for stretch in self.each(descendants) {
             let other = self.named(&split(&stretch.2), self.brought(&stretch));
-            self.out_of_object("REGISTERS", &other, "spec.descendantRegistry", &stretch);
+            self.cause("REGISTERS", &other, "spec.descendantRegistry", &stretch);
         }
     }
 
@@ -393,7 +479,7 @@ impl Asserting<'_> {
             let parts = split(&stretch.2);
             let brought = by_name.iter().rev().find(|named| named.0 <= stretch.0).unwrap();
             let other = self.pack_named(&parts[0], self.brought(brought));
-            self.into_object(kind, &other, "spec.clusterPackRef", &parts[1], &stretch);
+            self.effect(kind, &other, "spec.clusterPackRef", &parts[1], &stretch);
         }
     }
 
@@ -472,12 +558,12 @@ impl Asserting<'_> {
         found
     }
 
-    fn into_object(&mut self, kind: &str, other: &str, field: &str, attribute: &str, stretch: &Stretch) {
+    fn effect(&mut self, kind: &str, other: &str, field: &str, attribute: &str, stretch: &Stretch) {
         let key = self.object.key();
         self.push(kind, other, &key, field, attribute, stretch);
     }
 
-    fn out_of_object(&mut self, kind: &str, other: &str, field: &str, stretch: &Stretch) {
+    fn cause(&mut self, kind: &str, other: &str, field: &str, stretch: &Stretch) {
         let key = self.object.key();
         self.push(kind, &key, other, field, "", stretch);
     }
