@@ -15,3 +15,6 @@ CREATE TABLE body_base (
 ALTER TABLE ledger_entry ADD COLUMN object_id BIGINT;
 ALTER TABLE ledger_entry ADD COLUMN content_id BIGINT;
 ALTER TABLE ledger_entry ADD COLUMN previous_id BIGINT;
+
+-- Live value, outside of the ledger: the observation that the next heartbeat moves, where that is all that it does.
+ALTER TABLE object ADD COLUMN beat_id BIGINT;

@@ -16,5 +16,8 @@ ALTER TABLE ledger_entry ADD COLUMN object_id INTEGER;
 ALTER TABLE ledger_entry ADD COLUMN content_id INTEGER;
 ALTER TABLE ledger_entry ADD COLUMN previous_id INTEGER;
 
+-- Live value, outside of the ledger: the observation that the next heartbeat moves, where that is all that it does.
+ALTER TABLE object ADD COLUMN beat_id INTEGER;
+
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('body_base', 'body_base', '1000000 1000000 1');
 ANALYZE sqlite_schema;

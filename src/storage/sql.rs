@@ -547,7 +547,7 @@ catalogue! {
         WHERE tenant_id = $1 AND id > $2 AND source_id = $3 ORDER BY id LIMIT $4";
 
     /// The objects of nodes.
-    OBJECTS_OF_NODES = "SELECT id, node_id, uid, sighted_at, last_seen_at FROM object \
+    OBJECTS_OF_NODES = "SELECT id, node_id, uid, sighted_at, last_seen_at, beat_id FROM object \
         WHERE tenant_id = $1 AND node_id IN {ints $2} ORDER BY id";
     /// Writes new objects.
     OBJECTS_INSERT = "INSERT INTO object (tenant_id, id, node_id, uid, sighted_at, last_seen_at, heartbeat) \
@@ -555,9 +555,23 @@ catalogue! {
         FROM {rows $2: id int, node_id int, uid text, sighted_at int, last_seen_at int, heartbeat text} r";
     /// Moves the live values of objects.
     OBJECTS_SEEN = "UPDATE object SET sighted_at = r.sighted_at, last_seen_at = r.last_seen_at, \
-        heartbeat = COALESCE(r.heartbeat, object.heartbeat) \
-        FROM {rows $2: id int, sighted_at int, last_seen_at int, heartbeat text} r \
+        heartbeat = COALESCE(r.heartbeat, object.heartbeat), beat_id = r.beat_id \
+        FROM {rows $2: id int, sighted_at int, last_seen_at int, heartbeat text, beat_id int} r \
         WHERE object.tenant_id = $1 AND object.id = r.id";
+    /// The observations that sightings may move as heartbeats: of objects that live and are steady, where the
+    /// resourceVersion is a new one.
+    BEATS_FIND = "SELECT r.i, o.id AS object, o.uid, o.sighted_at, o.last_seen_at, b.id AS observation, b.stamped_at, \
+        c.digest FROM {rows $3: i int, kind text, cluster text, namespace text, name text, uid text, \
+        resource_version text} r \
+        JOIN node n ON n.tenant_id = $1 AND n.source_id = $2 AND n.kind = r.kind AND n.namespace = r.namespace \
+        AND n.name = r.name AND n.cluster = r.cluster \
+        JOIN object o ON o.tenant_id = $1 AND o.node_id = n.id AND o.uid = r.uid \
+        JOIN observation b ON b.tenant_id = $1 AND b.object_id = o.id AND b.id = o.beat_id \
+        JOIN content c ON c.tenant_id = $1 AND c.id = b.content_id \
+        JOIN state s ON s.tenant_id = $1 AND s.node_id = n.id AND s.to_seq = 9223372036854775807 \
+        AND s.object_id = o.id AND s.live = 1 \
+        WHERE NOT EXISTS (SELECT 1 FROM observation x WHERE x.tenant_id = $1 AND x.object_id = o.id \
+        AND x.resource_version = r.resource_version)";
     /// The observations of the objects of nodes, with their contents.
     OBSERVATIONS_OF_NODES = "SELECT b.object_id, b.id, b.resource_version, b.content_id, b.deleted, b.stamped_at, \
         b.sighted_at, b.own_time, c.digest, c.spec_digest, c.facts \

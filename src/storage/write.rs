@@ -73,6 +73,8 @@ pub struct StoredObserved {
     pub observed: Observed,
     /// When it was last seen in any way.
     pub last_seen_at: i64,
+    /// The observation that its next heartbeat moves; `None` where that has to be looked at.
+    pub beat_id: Option<i64>,
 }
 
 /// A new observation to write.
@@ -134,6 +136,8 @@ pub struct SeenObject {
     pub last_seen_at: i64,
     /// The latest heartbeat's fields; `None` leaves them.
     pub heartbeat: Option<String>,
+    /// The observation that the next heartbeat moves; `None` where that has to be looked at.
+    pub beat_id: Option<i64>,
 }
 
 /// An observation moved in place.
@@ -489,6 +493,7 @@ struct ObjectRow {
     uid: String,
     sighted_at: Option<i64>,
     last_seen_at: i64,
+    beat_id: Option<i64>,
 }
 
 #[derive(FromRow)]
@@ -837,6 +842,7 @@ impl WriteTx {
                     observations: observations.remove(&row.id).unwrap_or_default(),
                 },
                 last_seen_at: row.last_seen_at,
+                beat_id: row.beat_id,
             });
         }
         Ok(groups)

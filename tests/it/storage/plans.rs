@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 24] = [
+const ROWS: [(&str, &str, &str); 25] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -75,6 +75,7 @@ const ROWS: [(&str, &str, &str); 24] = [
         "id, source_id, digest, from_seq, to_seq, code, path, message, principal, received_at, strict, size, bytes",
         "i, 1 + i % 3, CAST('q' || i AS {bytes}), i / 5, {open}, 'C', '', '', 'a', i, 0, 1, CAST('x' AS {bytes})",
     ),
+    ("body_base", "likeness, body_id", "i, i"),
     ("word", "id, text", "i, 'word' || i"),
     ("thing", "id, source_id, kind, name, resource_id", "i + 100000, 1 + i % 3, '~resource', 'n' || i, i"),
     ("posting", "document_id, word_id, born_at, key_hash", "i / 4, i % 300, i / 8, i / 4 * 7919 % 3001"),
@@ -108,6 +109,9 @@ const SORTED_WITHIN_A_NAME: [&str; 2] = ["LISTING_NAME_PAGE", "LISTING_NAME_PAGE
 type Hot = (&'static str, &'static [&'static str], bool);
 
 const KEYS: &str = "'[{\"i\":0,\"kind\":\"PackReceipt\",\"cluster\":\"\",\"namespace\":\"ns1\",\"name\":\"name1\"}]'";
+const BEATS: &str = "'[{\"i\":0,\"kind\":\"PackReceipt\",\"cluster\":\"\",\"namespace\":\"ns1\",\"name\":\"name1\",\
+    \"uid\":\"u1\",\"resource_version\":\"7\"}]'";
+const LIKENESSES: &str = "'[{\"i\":0,\"likeness\":5},{\"i\":1,\"likeness\":6}]'";
 const LOOKUPS: &str =
     "'[{\"i\":0,\"source_id\":1,\"kind\":\"PackReceipt\",\"cluster\":\"\",\"namespace\":\"ns1\",\"name\":\"name1\"}]'";
 const UIDS: &str = "'[{\"uid\":\"u1\"},{\"uid\":\"u2\"}]'";
@@ -124,6 +128,8 @@ const ANY: &str = "''";
 
 const HOT: &[Hot] = &[
     ("NODES_FIND", &["1", "1", KEYS], false),
+    ("BEATS_FIND", &["1", "1", BEATS], false),
+    ("BASES_FIND", &["1", LIKENESSES], false),
     ("NODES_LOOKUP", &["1", LOOKUPS], false),
     ("NODES_PAGE", &["1", "100", "1", "50"], true),
     ("OBJECTS_OF_NODES", &["1", ITEMS], false),
