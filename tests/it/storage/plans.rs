@@ -382,7 +382,7 @@ async fn sqlite_faults(url: &str) -> Vec<String> {
 fn is_scan(step: &str) -> bool {
     let words: Vec<&str> = step.split(' ').collect();
     match words[..] {
-        ["SCAN", what, ..] => !["json_each", "r", "p", "x", "CONSTANT"].contains(&what),
+        ["SCAN", what, ..] => !["json_each", "jsonb_each", "r", "p", "x", "CONSTANT"].contains(&what),
         ["SEARCH", ..] => step.ends_with("(tenant_id=?)"),
         _ => false,
     }
