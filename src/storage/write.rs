@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::FromRow;
 
 use super::body::{BodyRow, unpack};
@@ -94,6 +95,8 @@ pub struct NewObservation {
     pub resources: Option<Vec<Resource>>,
     /// The raw object, as compact JSON.
     pub body: Arc<[u8]>,
+    /// The same, where it is at hand: what its words are read from without parsing it again.
+    pub object: Option<Arc<Value>>,
     /// Seen by its deletion.
     pub deleted: bool,
     /// The earliest stamped sighting.

@@ -1,6 +1,7 @@
 //! One batch of items in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::domain::digest::Digest;
 use crate::domain::findings::{Severity, rewrite};
@@ -380,7 +381,8 @@ impl<'t> Batch<'t> {
             content: record.content.clone(),
             warnings: stored_warnings(warnings),
             resources: record.resources.clone(),
-            body: sighting.body.clone(),
+            body: sighting.object.to_string().into_bytes().into(),
+            object: Some(Arc::clone(&sighting.object)),
             deleted: sighting.deleted,
             stamped_at,
             sighted_at,

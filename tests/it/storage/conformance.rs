@@ -250,6 +250,7 @@ async fn observation(tx: &mut WriteTx, object_id: i64, text: &str) -> NewObserva
         warnings: None,
         resources: None,
         body: Arc::from(text.as_bytes()),
+        object: None,
         deleted: false,
         stamped_at: None,
         sighted_at: None,

@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 25] = [
+const ROWS: [(&str, &str, &str); 26] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -79,6 +79,7 @@ const ROWS: [(&str, &str, &str); 25] = [
     ("word", "id, text", "i, 'word' || i"),
     ("thing", "id, source_id, kind, name, resource_id", "i + 100000, 1 + i % 3, '~resource', 'n' || i, i"),
     ("posting", "document_id, word_id, born_at, key_hash", "i / 4, i % 300, i / 8, i / 4 * 7919 % 3001"),
+    ("document", "id, born_at, key_hash, words", "i, i / 2, i * 7919 % 3001, ' word' || i || ' '"),
     ("label", "id, text", "i, 'label' || i"),
     (
         "operation",
@@ -218,7 +219,10 @@ const HOT: &[Hot] = &[
     ("CONTENTS_OBSERVED", &["1", PAIRS], false),
     ("WORDS_FIND", &["1", TEXTS], false),
     ("THINGS_FIND", &["1", ITEMS], false),
-    ("POSTINGS_OF_DOCUMENTS", &["1", ITEMS], false),
+    ("POSTINGS_FIND", &["1", POSTINGS], false),
+    ("POSTINGS_MOVE", &["1", POSTINGS], false),
+    ("DOCUMENTS_BY_ID", &["1", ITEMS], false),
+    ("DOCUMENTS_MOVED", &["1", BIRTHS], false),
     ("BIRTHS_OF_OBJECTS", &["1", ITEMS], false),
     ("CONTENTS_OF_NODES", &["1", ITEMS], false),
     ("WORDS_COUNT", &["1", TEXTS, "1000"], false),
@@ -244,11 +248,13 @@ const HOT: &[Hot] = &[
 const PAIRS: &str = "'[{\"i\":0,\"object_id\":5,\"content_id\":9}]'";
 const TEXTS: &str = "'[{\"i\":0,\"text\":\"word1\"}]'";
 const RANGES: &str = "'[{\"low\":\"word1\",\"high\":\"word2\"}]'";
-const IDS: &str = "'[{\"id\":7},{\"id\":8}]'";
+const POSTINGS: &str = "'[{\"i\":0,\"word_id\":7,\"born_at\":3,\"key_hash\":5,\"document_id\":9,\"moved_to\":4}]'";
+const BIRTHS: &str = "'[{\"document_id\":9,\"born_at\":3}]'";
+const PATTERNS: &str = "'[{\"pattern\":\"% word1 %\"},{\"pattern\":\"% word2%\"}]'";
 const NAMES: &str = "'[{\"name\":\"PackReceipt\"}]'";
-const HITS: &[&str] = &["1", "900", "7", ANY, IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
+const HITS: &[&str] = &["1", "900", "7", ANY, PATTERNS, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
 const HITS_IN_RANGE: &[&str] =
-    &["1", "900", "'word15'", "'word16'", IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
+    &["1", "900", "'word15'", "'word16'", PATTERNS, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
 const APPLIERS: &[&str] = &["1", "5", "1", "500", "0", "900", "20"];
 const STATS: &[&str] = &["1", "100", "900", "255", "1", "2", "0", "3", "3", "3", "0", "0", "0", "0", "1001"];
 /// Every filter and order of records is one of these: a filter is a term, whatever its facet.
