@@ -443,7 +443,7 @@ impl WriteTx {
             return Ok(());
         }
         let mut documents: BTreeMap<i64, Indexed> = moved.into_iter().map(DocumentRow::indexed).collect();
-        let moves: Vec<Move> = self
+        let steps: Vec<Move> = self
             .postings(&documents)
             .await?
             .into_iter()
@@ -452,7 +452,7 @@ impl WriteTx {
                 posting,
             })
             .collect();
-        self.write_rows(&sql::POSTINGS_MOVE, &[self.tenant.into()], &moves, &[]).await?;
+        self.write_rows(&sql::POSTINGS_MOVE, &[self.tenant.into()], &steps, &[]).await?;
         for (id, document) in &mut documents {
             document.born_at = now.get(id).copied().unwrap_or(document.born_at);
         }
