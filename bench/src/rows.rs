@@ -103,7 +103,10 @@ fn share(rows: usize, part: usize, parts: usize) -> std::ops::Range<usize> {
 /// Writes all rows with prepared multi-row statements in `parts` transactions.
 pub fn write_sqlite(database: &Database, tables: &[Table], parts: usize) -> Result<()> {
     let mut db = rusqlite::Connection::open(database.file())?;
-    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    // As the product's writer has it.
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 8192;",
+    )?;
     db.set_prepared_statement_cache_capacity(256);
     for part in 0..parts {
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

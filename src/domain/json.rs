@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Deserializer, Map, Number, Value};
 
+use super::canonical;
 use super::path::{JsonPath, PathSegment, bounded};
 
 /// The largest integer that every JSON reader keeps exactly, 2^53−1.
@@ -110,11 +111,11 @@ pub fn parse(text: &[u8], limits: &JsonLimits) -> Result<Value, JsonError> {
 /// Two values have the same form exactly if they are equal, provided that they came from [`parse`]:
 /// integers beyond ±(2^53−1) would be rounded.
 ///
-/// # Panics
-/// Never: a `Value` holds neither a number that JSON cannot write nor a key that is no string.
 #[must_use]
 pub fn canonical(value: &Value) -> Vec<u8> {
-    serde_json_canonicalizer::to_vec(value).expect("every JSON value has a canonical form")
+    let mut out = Vec::new();
+    canonical::write(value, &[], &mut out);
+    out
 }
 
 /// An error about the text as a whole.

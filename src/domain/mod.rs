@@ -1,5 +1,6 @@
 //! The rules, pure: no I/O, no clock, no framework.
 
+pub mod canonical;
 pub mod contract;
 pub mod diff;
 pub mod digest;

@@ -8,7 +8,7 @@ use super::digest::Digest;
 use super::facts;
 use super::history::Content;
 use super::identity::NaturalKey;
-use super::{json, kind};
+use super::{canonical, json, kind};
 
 /// The longest name, namespace, kind or uid that is accepted: that of a DNS subdomain (RFC 1123).
 const MAX_NAME: usize = 253;
@@ -97,14 +97,15 @@ impl Record {
         let uid = segment(optional(metadata.get("uid"), "$.metadata.uid")?, "$.metadata.uid")?;
         let resource_version = optional(metadata.get("resourceVersion"), "$.metadata.resourceVersion")?;
         let resources = resources(object);
+        let spec = json::canonical(object.get("spec").unwrap_or(&Value::Null));
         Ok(Self {
             uid: Some(uid).filter(|uid| !uid.is_empty()),
             resource_version: Some(resource_version).filter(|version| !version.is_empty()),
             own_time: facts::own_time(object),
             heartbeat: heartbeat(object),
             content: Arc::new(Content {
-                digest: Digest::of_value(&content_of(&key.kind, object)),
-                spec: Digest::of_value(object.get("spec").unwrap_or(&Value::Null)),
+                digest: Digest::of_bytes(&canonical_content(&key.kind, object, &spec)),
+                spec: Digest::of_bytes(&spec),
                 facts,
             }),
             resources,
@@ -173,6 +174,38 @@ pub fn content_of(kind: &str, object: &Map<String, Value>) -> Value {
     Value::Object(content)
 }
 
+/// A member of a content on its way into the canonical form.
+enum Member<'a> {
+    Text(&'a str),
+    Canonical(&'a [u8]),
+    Metadata(&'a Map<String, Value>),
+    Status(&'a Value),
+    Other(&'a Value),
+}
+
+/// The canonical form of what [`content_of`] gives, without a copy of it; `spec` is that of the `spec`.
+fn canonical_content(kind: &str, object: &Map<String, Value>, spec: &[u8]) -> Vec<u8> {
+    let members = object.iter().filter_map(|(field, value)| {
+        let member = match (field.as_str(), value) {
+            ("apiVersion" | "kind", _) => return None,
+            ("spec", _) => Member::Canonical(spec),
+            ("metadata", Value::Object(metadata)) => Member::Metadata(metadata),
+            ("status", status) => Member::Status(status),
+            (_, value) => Member::Other(value),
+        };
+        Some((field.as_str(), member))
+    });
+    let mut out = Vec::with_capacity(spec.len() + 1024);
+    canonical::write_members(members.chain([("kind", Member::Text(kind))]), &mut out, |member, out| match member {
+        Member::Text(text) => canonical::write_text(text, out),
+        Member::Canonical(text) => out.extend_from_slice(text),
+        Member::Metadata(metadata) => canonical::write_without(metadata, &VOLATILE_METADATA, out),
+        Member::Status(status) => canonical::write(status, &VOLATILE_STATUS, out),
+        Member::Other(value) => canonical::write(value, &[], out),
+    });
+    out
+}
+
 fn without_heartbeats(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -203,7 +236,56 @@ pub(crate) fn resources(object: &Map<String, Value>) -> Option<Vec<Resource>> {
 /// The digest that names a set of resources, whatever order it was listed in.
 #[must_use]
 pub fn resource_set_digest(resources: &[Resource]) -> Digest {
-    let rows: Value =
-        resources.iter().map(|r| Value::from(vec![r.api_version.as_str(), &r.kind, &r.namespace, &r.name])).collect();
-    Digest::of_bytes(&json::canonical(&rows))
+    let mut text = vec![b'['];
+    for (i, r) in resources.iter().enumerate() {
+        text.extend_from_slice(if i > 0 { b",[" } else { b"[" });
+        for (i, part) in [&r.api_version, &r.kind, &r.namespace, &r.name].into_iter().enumerate() {
+            if i > 0 {
+                text.push(b',');
+            }
+            canonical::write_text(part, &mut text);
+        }
+        text.push(b']');
+    }
+    text.push(b']');
+    Digest::of_bytes(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_digest_of_a_content_is_that_of_its_canonical_form() {
+        let base = json!({"apiVersion": "v1", "kind": "Odd", "metadata": {"name": "n", "generation": 3, "uid": "u"}});
+        let status = json!({"observedGeneration": 1, "conditions": [{"observedGeneration": 2, "type": "A"}]});
+        for (field, value) in [
+            ("spec", json!({"b": 1, "a": [true, null]})),
+            ("spec", Value::Null),
+            ("status", status),
+            ("data", json!({"metadata": {"generation": 3}})),
+            ("absent", Value::Null),
+        ] {
+            let mut object = base.as_object().unwrap().clone();
+            object.insert(field.to_owned(), value);
+            let record = Record::read(&object).unwrap();
+            assert_eq!(record.content.digest, Digest::of_value(&content_of("Odd", &object)), "{field}");
+            assert_eq!(record.content.spec, Digest::of_value(object.get("spec").unwrap_or(&Value::Null)));
+        }
+    }
+
+    #[test]
+    fn the_digest_of_resources_is_that_of_a_list_of_lists() {
+        let resource = |name: &str| Resource {
+            api_version: "v1".to_owned(),
+            kind: "K\"".to_owned(),
+            namespace: String::new(),
+            name: name.to_owned(),
+        };
+        let lists = json!([["v1", "K\"", "", "a"], ["v1", "K\"", "", "b"]]);
+        assert_eq!(resource_set_digest(&[resource("a"), resource("b")]), Digest::of_value(&lists));
+        assert_eq!(resource_set_digest(&[]), Digest::of_value(&json!([])));
+    }
 }

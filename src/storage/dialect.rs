@@ -90,7 +90,8 @@ fn rows(parameter: &str, columns: &str, dialect: Dialect) -> String {
                     _ => format!("value ->> '{name}' AS {name}"),
                 })
                 .collect();
-            format!("(SELECT {} FROM json_each({parameter}))", fields.join(", "))
+            // In the binary form: as text, each row would be written out and parsed again for its fields.
+            format!("(SELECT {} FROM jsonb_each({parameter}))", fields.join(", "))
         }
         Dialect::Postgres => {
             let fields: Vec<String> = columns
@@ -123,7 +124,7 @@ mod tests {
         assert_eq!(
             expand(text, Dialect::Sqlite),
             "SELECT 1 WHERE x IN (SELECT value FROM json_each($1)) AND EXISTS (SELECT 1 FROM \
-             (SELECT value ->> 'a' AS a, unhex(value ->> 'b') AS b FROM json_each($2)) r)"
+             (SELECT value ->> 'a' AS a, unhex(value ->> 'b') AS b FROM jsonb_each($2)) r)"
         );
         assert!(expand(text, Dialect::Postgres).contains("AS t(a BIGINT, b TEXT)"));
         let text = "{texts c.facts a.b}";

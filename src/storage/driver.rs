@@ -38,6 +38,12 @@ const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Readers beside the one writer.
 const READERS: u32 = 8;
+/// The writer's page cache, in KiB (below zero by `SQLite`'s convention). With the default of 2 MiB the pages of one
+/// batch do not fit: they are written to the log before the transaction ends, and read and written again.
+const WRITER_CACHE: &str = "-65536";
+/// Pages in the log before they are carried over into the file: 32 MiB. By default it is done after 4 MiB, about once
+/// a batch, with two syncs each time, and each page of an index is written as often.
+const CHECKPOINT_PAGES: &str = "8192";
 
 /// The connections to one database.
 #[derive(Debug, Clone)]
@@ -188,7 +194,9 @@ impl Pool {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(Duration::from_secs(30))
-            .connect_with(options.clone())
+            .connect_with(
+                options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT_PAGES),
+            )
             .await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

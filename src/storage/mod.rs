@@ -1,5 +1,6 @@
 //! The store: all that touches SQL. Rows stay private; what leaves is in terms of the domain.
 
+mod beat;
 mod body;
 mod deployment;
 mod dialect;
@@ -23,6 +24,7 @@ mod write;
 
 use sha2::{Digest as _, Sha256};
 
+pub use beat::{AskedBeat, Beat};
 pub use deployment::*;
 pub use driver::{Timeouts, Work};
 pub use error::StoreError;

@@ -1,8 +1,9 @@
 //! The index of words: what is found by which word, and the asking.
 //!
 //! The words of an object are those of every content that was ever observed of it, so they are only
-//! ever added, and do not depend on the order in which records arrived. A posting repeats the birth of
-//! its object, which is where the object stands among the answers; it moves with the birth.
+//! ever added, and do not depend on the order in which records arrived. Each document has them as one text, for
+//! questions about it; and each word has postings, which repeat the births of their documents: where these stand among
+//! the answers. They move with the birth.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -93,18 +94,24 @@ impl Thing {
 
 /// Reads what a body adds to the index.
 fn document(object: i64, body: &[u8]) -> Document {
-    let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
-        return Document { object, ..Document::default() };
-    };
+    match serde_json::from_slice(body) {
+        Ok(body) => document_of(object, &body),
+        Err(_) => Document { object, ..Document::default() },
+    }
+}
+
+/// The same of an object that is parsed.
+fn document_of(object: i64, body: &Value) -> Document {
+    let Some(body) = body.as_object() else { return Document { object, ..Document::default() } };
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    let facts = facts::extract(&kind::canonical(text("apiVersion"), text("kind")), &body);
+    let facts = facts::extract(&kind::canonical(text("apiVersion"), text("kind")), body);
     let base = match facts.detail {
         Detail::Pack(pack) => pack.base,
         _ => None,
     };
     let things = facts.cluster.map(Thing::Cluster).into_iter().chain(base.map(Thing::Family));
-    let resources = resources(&body).unwrap_or_default().into_iter().map(Thing::Resource);
-    Document { object, words: words_of_object(&body), things: things.chain(resources).collect() }
+    let resources = resources(body).unwrap_or_default().into_iter().map(Thing::Resource);
+    Document { object, words: words_of_object(body), things: things.chain(resources).collect() }
 }
 
 #[derive(FromRow)]
@@ -131,19 +138,35 @@ struct ContentRow {
 }
 
 #[derive(FromRow)]
-struct WordRow {
-    document_id: i64,
+struct DocumentRow {
+    id: i64,
     born_at: i64,
     key_hash: i64,
-    text: String,
+    words: String,
+}
+
+impl DocumentRow {
+    fn indexed(self) -> (i64, Indexed) {
+        let words = self.words.split(' ').filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
+        (self.id, Indexed { born_at: self.born_at, key_hash: self.key_hash, words })
+    }
 }
 
 #[derive(Serialize)]
 struct Posting {
-    document_id: i64,
+    i: usize,
     word_id: i64,
     born_at: i64,
     key_hash: i64,
+    document_id: i64,
+}
+
+/// A posting on its way to another birth.
+#[derive(Serialize)]
+struct Move {
+    #[serde(flatten)]
+    posting: Posting,
+    moved_to: i64,
 }
 
 /// A document as the index should have it.
@@ -152,6 +175,19 @@ struct Indexed {
     born_at: i64,
     key_hash: i64,
     words: BTreeSet<String>,
+}
+
+impl Indexed {
+    /// The words as one text, each between spaces, so that a pattern finds a word or its beginning.
+    fn text(&self) -> String {
+        let mut text = String::with_capacity(self.words.iter().map(|word| word.len() + 1).sum::<usize>() + 1);
+        text.push(' ');
+        for word in &self.words {
+            text.push_str(word);
+            text.push(' ');
+        }
+        text
+    }
 }
 
 impl WriteTx {
@@ -175,7 +211,9 @@ impl WriteTx {
             self.tx.rows(&sql::CONTENTS_OBSERVED, &args).await?.into_iter().map(|Number(i)| i).collect();
         for row in rows {
             if !known.contains(&i64::try_from(row.i).unwrap_or(i64::MAX)) {
-                self.unindexed.push(document(row.object_id, &new[row.i].body));
+                let NewObservation { object, body, .. } = &new[row.i];
+                let parsed = object.as_deref().map(|object| document_of(row.object_id, object));
+                self.unindexed.push(parsed.unwrap_or_else(|| document(row.object_id, body)));
             }
         }
         Ok(())
@@ -192,6 +230,8 @@ impl WriteTx {
             objects.entry(document.object).or_default().extend(document.words);
             things.extend(document.things);
         }
+        let mut stored = self.stored_documents(objects.keys().copied().collect()).await?;
+        objects.retain(|id, words| stored.get(id).is_none_or(|stored| !words.is_subset(&stored.words)));
         let mut documents = self.indexed_objects(objects).await?;
         for state in states {
             if let Some(document) = documents.get_mut(&state.object_id) {
@@ -199,7 +239,50 @@ impl WriteTx {
             }
         }
         documents.extend(self.ensure_things(things).await?);
-        self.write_postings(&documents).await
+        // The new words of a document that is there stand where it stands; if its birth changed, all of them move.
+        let mut new_words = documents;
+        let mut whole = Vec::with_capacity(new_words.len());
+        for (id, document) in &mut new_words {
+            let stored = stored.remove(id);
+            if let Some(stored) = &stored {
+                (document.born_at, document.key_hash) = (stored.born_at, stored.key_hash);
+                document.words.retain(|word| !stored.words.contains(word));
+            }
+            let words = stored.into_iter().flat_map(|stored| stored.words).chain(document.words.iter().cloned());
+            let words = words.collect();
+            whole.push((*id, Indexed { words, born_at: document.born_at, key_hash: document.key_hash }));
+        }
+        self.put_documents(&whole).await?;
+        let postings = self.postings(&new_words).await?;
+        self.write_rows(&sql::POSTINGS_INSERT, &[self.tenant.into()], &postings, &[]).await
+    }
+
+    async fn stored_documents(&mut self, ids: Vec<i64>) -> Result<BTreeMap<i64, Indexed>, StoreError> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows: Vec<DocumentRow> = self.tx.rows(&sql::DOCUMENTS_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
+        Ok(rows.into_iter().map(DocumentRow::indexed).collect())
+    }
+
+    async fn put_documents(&mut self, documents: &[(i64, Indexed)]) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Row {
+            document_id: i64,
+            born_at: i64,
+            key_hash: i64,
+            words: String,
+        }
+        let rows: Vec<Row> = documents
+            .iter()
+            .map(|(id, document)| Row {
+                document_id: *id,
+                born_at: document.born_at,
+                key_hash: document.key_hash,
+                words: document.text(),
+            })
+            .collect();
+        self.write_rows(&sql::DOCUMENTS_PUT, &[self.tenant.into()], &rows, &[]).await
     }
 
     /// How objects with words stand in the index.
@@ -288,21 +371,23 @@ impl WriteTx {
         found.into_iter().map(|Pair(i, id)| Ok((asked[index(i)?].0, id))).collect()
     }
 
-    async fn write_postings(&mut self, documents: &BTreeMap<i64, Indexed>) -> Result<(), StoreError> {
+    /// The postings of documents, whose words get rows where they have none.
+    async fn postings(&mut self, documents: &BTreeMap<i64, Indexed>) -> Result<Vec<Posting>, StoreError> {
         let words: BTreeSet<&str> =
             documents.values().flat_map(|document| &document.words).map(String::as_str).collect();
         let ids = self.ensure_words(words.into_iter().collect()).await?;
-        let rows: Vec<Posting> = documents
+        Ok(documents
             .iter()
             .flat_map(|(id, document)| document.words.iter().map(move |word| (*id, document, word)))
-            .map(|(document_id, document, word)| Posting {
-                document_id,
+            .enumerate()
+            .map(|(i, (document_id, document, word))| Posting {
+                i,
                 word_id: ids[word.as_str()],
                 born_at: document.born_at,
                 key_hash: document.key_hash,
+                document_id,
             })
-            .collect();
-        self.write_rows(&sql::POSTINGS_INSERT, &[self.tenant.into()], &rows, &[]).await
+            .collect())
     }
 
     async fn ensure_words<'a>(&mut self, words: Vec<&'a str>) -> Result<HashMap<&'a str, i64>, StoreError> {
@@ -312,8 +397,11 @@ impl WriteTx {
             id: i64,
             text: &'a str,
         }
-        let asked: Vec<Row> = words.iter().enumerate().map(|(i, text)| Row { i, id: 0, text }).collect();
         let mut ids = HashMap::with_capacity(words.len());
+        if words.is_empty() {
+            return Ok(ids);
+        }
+        let asked: Vec<Row> = words.iter().enumerate().map(|(i, text)| Row { i, id: 0, text }).collect();
         for Pair(i, id) in self.tx.rows(&sql::WORDS_FIND, &[self.tenant.into(), json(&asked)]).await? {
             ids.insert(words[index(i)?], id);
         }
@@ -346,7 +434,29 @@ impl WriteTx {
             .filter(|new| births.get(&new.object_id) != Some(&new.born_at))
             .map(|new| Row { document_id: new.object_id, born_at: new.born_at })
             .collect();
-        self.write_rows(&sql::POSTINGS_MOVE, &[self.tenant.into()], &rows, &[]).await
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let now: HashMap<i64, i64> = rows.iter().map(|row| (row.document_id, row.born_at)).collect();
+        let moved: Vec<DocumentRow> = self.tx.rows(&sql::DOCUMENTS_MOVED, &[self.tenant.into(), json(&rows)]).await?;
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let mut documents: BTreeMap<i64, Indexed> = moved.into_iter().map(DocumentRow::indexed).collect();
+        let steps: Vec<Move> = self
+            .postings(&documents)
+            .await?
+            .into_iter()
+            .map(|posting| Move {
+                moved_to: now.get(&posting.document_id).copied().unwrap_or(posting.born_at),
+                posting,
+            })
+            .collect();
+        self.write_rows(&sql::POSTINGS_MOVE, &[self.tenant.into()], &steps, &[]).await?;
+        for (id, document) in &mut documents {
+            document.born_at = now.get(id).copied().unwrap_or(document.born_at);
+        }
+        self.put_documents(&documents.into_iter().collect::<Vec<_>>()).await
     }
 
     /// How the index differs from what the stored contents of nodes and their states say, in words of
@@ -377,8 +487,10 @@ impl WriteTx {
         let difference = self.differing(&mut expected).await?;
         if mend && difference != Difference::default() {
             let ids: Vec<i64> = expected.keys().copied().collect();
-            self.write_rows(&sql::POSTINGS_DELETE, &[self.tenant.into()], &ids, &[]).await?;
-            self.write_postings(&expected).await?;
+            self.write_rows(&sql::POSTINGS_PURGE, &[self.tenant.into()], &ids, &[]).await?;
+            let postings = self.postings(&expected).await?;
+            self.write_rows(&sql::POSTINGS_INSERT, &[self.tenant.into()], &postings, &[]).await?;
+            self.put_documents(&expected.into_iter().collect::<Vec<_>>()).await?;
         }
         Ok(Difference { missing: difference.missing + missing.len(), ..difference })
     }
@@ -399,26 +511,55 @@ impl WriteTx {
 
     /// Keeps the documents that are stored otherwise, and counts the words that differ.
     async fn differing(&mut self, expected: &mut BTreeMap<i64, Indexed>) -> Result<Difference, StoreError> {
-        let ids: Vec<i64> = expected.keys().copied().collect();
-        let mut stored: HashMap<i64, BTreeSet<(String, i64, i64)>> = HashMap::new();
-        let rows: Vec<WordRow> = self.tx.rows(&sql::POSTINGS_OF_DOCUMENTS, &[self.tenant.into(), json(&ids)]).await?;
-        for row in rows {
-            stored.entry(row.document_id).or_default().insert((row.text, row.born_at, row.key_hash));
+        let mut stored = self.stored_documents(expected.keys().copied().collect()).await?;
+        // The hash of a thing is its row.
+        let is_object = |id: i64, document: &Indexed| document.key_hash != id;
+        let unborn =
+            expected.iter_mut().filter(|(id, document)| document.born_at == UNBORN && is_object(**id, document));
+        for (id, document) in unborn {
+            // An object without state is not found: where it once stood says nothing.
+            document.born_at = stored.get(id).map_or(UNBORN, |stored| stored.born_at);
         }
+        let lost = self.lost_postings(expected).await?;
         let mut difference = Difference::default();
         expected.retain(|id, document| {
-            let mut stored = stored.remove(id).unwrap_or_default();
-            if document.born_at == UNBORN {
-                // An object without state is not found: where it once stood says nothing.
-                stored = stored.into_iter().map(|(word, _, hash)| (word, UNBORN, hash)).collect();
-            }
-            let wanted: BTreeSet<(String, i64, i64)> =
-                document.words.iter().map(|word| (word.clone(), document.born_at, document.key_hash)).collect();
-            difference.surplus += stored.difference(&wanted).count();
-            difference.missing += wanted.difference(&stored).count();
-            stored != wanted
+            let known = stored.remove(id);
+            let is_in_place = known
+                .as_ref()
+                .is_some_and(|known| (known.born_at, known.key_hash) == (document.born_at, document.key_hash));
+            let known = known.map(|known| known.words).unwrap_or_default();
+            let lost = lost.get(id).cloned().unwrap_or_default();
+            let missing =
+                document.words.iter().filter(|word| !is_in_place || !known.contains(*word) || lost.contains(*word));
+            let missing = missing.count();
+            let surplus = known.difference(&document.words).count();
+            difference.missing += missing;
+            difference.surplus += surplus;
+            missing > 0 || surplus > 0
         });
         Ok(difference)
+    }
+
+    /// The words of documents that have no posting of them.
+    async fn lost_postings(
+        &mut self,
+        documents: &BTreeMap<i64, Indexed>,
+    ) -> Result<HashMap<i64, BTreeSet<String>>, StoreError> {
+        let postings = self.postings(documents).await?;
+        let mut lost: HashMap<i64, BTreeSet<String>> = HashMap::new();
+        if postings.is_empty() {
+            return Ok(lost);
+        }
+        let args = [self.tenant.into(), json(&postings)];
+        let found: BTreeSet<i64> =
+            self.tx.rows(&sql::POSTINGS_FIND, &args).await?.into_iter().map(|Number(i)| i).collect();
+        let all = documents.iter().flat_map(|(id, document)| document.words.iter().map(move |word| (*id, word)));
+        for (i, (id, word)) in (0_i64..).zip(all) {
+            if !found.contains(&i) {
+                lost.entry(id).or_default().insert(word.clone());
+            }
+        }
+        Ok(lost)
     }
 }
 
@@ -512,9 +653,21 @@ struct Range {
     high: String,
 }
 
+/// What the text of a document's words must be like.
 #[derive(Serialize)]
-struct Id {
-    id: i64,
+struct Pattern {
+    pattern: String,
+}
+
+impl Pattern {
+    fn word(word: &str) -> Self {
+        Self { pattern: format!("% {word} %") }
+    }
+
+    /// Words have no characters that mean something in a pattern.
+    fn beginning(prefix: &str) -> Self {
+        Self { pattern: format!("% {prefix}%") }
+    }
 }
 
 #[derive(Serialize)]
@@ -525,8 +678,7 @@ struct Name<'a> {
 /// How a question is asked: by its rarest part, the others on each candidate.
 struct Plan {
     driver: Driver,
-    words: Vec<Id>,
-    ranges: Vec<Range>,
+    patterns: Vec<Pattern>,
 }
 
 enum Driver {
@@ -544,8 +696,7 @@ impl Plan {
             Driver::Range(range) => args.extend([range.low.as_str().into(), range.high.as_str().into()]),
         }
         args.extend([
-            json(&self.words),
-            json(&self.ranges),
+            json(&self.patterns),
             filter.source.unwrap_or(0).into(),
             i64::from(filter.kinds.is_some()).into(),
             names(&filter.kinds),
@@ -619,13 +770,9 @@ impl AsOf {
     }
 
     async fn words_of(&self, documents: Vec<i64>) -> Result<HashMap<i64, BTreeSet<String>>, StoreError> {
-        let mut words: HashMap<i64, BTreeSet<String>> = HashMap::new();
         let args = [self.tenant.into(), json(&documents)];
-        let rows: Vec<WordRow> = self.pool.rows(&sql::POSTINGS_OF_DOCUMENTS, &args).await?;
-        for row in rows {
-            words.entry(row.document_id).or_default().insert(row.text);
-        }
-        Ok(words)
+        let rows: Vec<DocumentRow> = self.pool.rows(&sql::DOCUMENTS_BY_ID, &args).await?;
+        Ok(rows.into_iter().map(DocumentRow::indexed).map(|(id, document)| (id, document.words)).collect())
     }
 
     /// The results of a source whose latest version applied a resource, newest birth first.
@@ -678,7 +825,8 @@ fn plan(words: Vec<CommonWord>, mut ranges: Vec<CommonRange>) -> Option<Plan> {
     if let Some(taken) = taken {
         ranges.remove(taken);
     }
-    let words = words.into_iter().map(|word| Id { id: word.id }).collect();
-    let ranges = ranges.into_iter().map(|range| Range { low: range.low, high: range.high }).collect();
-    Some(Plan { driver, words, ranges })
+    let words = words.iter().filter(|word| !matches!(driver, Driver::Word(id) if id == word.id));
+    let words = words.map(|word| Pattern::word(&word.text));
+    let patterns = words.chain(ranges.iter().map(|range| Pattern::beginning(&range.low))).collect();
+    Some(Plan { driver, patterns })
 }

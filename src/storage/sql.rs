@@ -511,21 +511,17 @@ macro_rules! hit_joins {
     };
 }
 
-/// What makes a document an answer: all words $5, a word in each range of $6, and the filters. Asked of
-/// the document's own words, so that the postings of a common word are not read where another is rare;
-/// the offsets keep Postgres from hashing all postings instead.
+/// What makes a document an answer: its words are like all patterns $5, and the filters. Asked of the document's own
+/// words, so that the postings of a common word are not read where another is rare; the offset keeps Postgres from
+/// hashing all documents instead.
 macro_rules! hit_filter {
     () => {
-        "AND NOT EXISTS (SELECT 1 FROM {rows $5: id int} r WHERE NOT EXISTS (SELECT 1 FROM posting q \
-         WHERE q.tenant_id = p.tenant_id AND q.document_id = p.document_id AND q.word_id = r.id \
-         LIMIT 1 OFFSET 0)) \
-         AND NOT EXISTS (SELECT 1 FROM {rows $6: low text, high text} r WHERE NOT EXISTS (SELECT 1 FROM posting q \
-         JOIN word v ON v.tenant_id = q.tenant_id AND v.id = q.word_id AND v.text >= r.low AND v.text < r.high \
-         WHERE q.tenant_id = p.tenant_id AND q.document_id = p.document_id LIMIT 1 OFFSET 0)) \
+        "AND NOT EXISTS (SELECT 1 FROM {rows $5: pattern text} r WHERE NOT EXISTS (SELECT 1 FROM document d \
+         WHERE d.tenant_id = p.tenant_id AND d.id = p.document_id AND d.words LIKE r.pattern LIMIT 1 OFFSET 0)) \
          AND (s.object_id IS NOT NULL OR t.id IS NOT NULL) \
-         AND ($7 = 0 OR COALESCE(t.source_id, s.source_id) = $7) \
-         AND ($8 = 0 OR COALESCE(t.kind, s.kind) IN {rows $9: name text} \
-         OR ($10 = 1 AND s.kind NOT IN {rows $11: name text})) "
+         AND ($6 = 0 OR COALESCE(t.source_id, s.source_id) = $6) \
+         AND ($7 = 0 OR COALESCE(t.kind, s.kind) IN {rows $8: name text} \
+         OR ($9 = 1 AND s.kind NOT IN {rows $10: name text})) "
     };
 }
 
@@ -697,7 +693,7 @@ catalogue! {
         WHERE tenant_id = $1 AND id > $2 AND source_id = $3 ORDER BY id LIMIT $4";
 
     /// The objects of nodes.
-    OBJECTS_OF_NODES = "SELECT id, node_id, uid, sighted_at, last_seen_at FROM object \
+    OBJECTS_OF_NODES = "SELECT id, node_id, uid, sighted_at, last_seen_at, beat_id FROM object \
         WHERE tenant_id = $1 AND node_id IN {ints $2} ORDER BY id";
     /// Writes new objects.
     OBJECTS_INSERT = "INSERT INTO object (tenant_id, id, node_id, uid, sighted_at, last_seen_at, heartbeat) \
@@ -705,9 +701,23 @@ catalogue! {
         FROM {rows $2: id int, node_id int, uid text, sighted_at int, last_seen_at int, heartbeat text} r";
     /// Moves the live values of objects.
     OBJECTS_SEEN = "UPDATE object SET sighted_at = r.sighted_at, last_seen_at = r.last_seen_at, \
-        heartbeat = COALESCE(r.heartbeat, object.heartbeat) \
-        FROM {rows $2: id int, sighted_at int, last_seen_at int, heartbeat text} r \
+        heartbeat = COALESCE(r.heartbeat, object.heartbeat), beat_id = r.beat_id \
+        FROM {rows $2: id int, sighted_at int, last_seen_at int, heartbeat text, beat_id int} r \
         WHERE object.tenant_id = $1 AND object.id = r.id";
+    /// The observations that sightings may move as heartbeats: of objects that live and are steady, where the
+    /// resourceVersion is a new one.
+    BEATS_FIND = "SELECT r.i, o.id AS object, o.uid, o.sighted_at, o.last_seen_at, b.id AS observation, b.stamped_at, \
+        c.digest FROM {rows $3: i int, kind text, cluster text, namespace text, name text, uid text, \
+        resource_version text} r \
+        JOIN node n ON n.tenant_id = $1 AND n.source_id = $2 AND n.kind = r.kind AND n.namespace = r.namespace \
+        AND n.name = r.name AND n.cluster = r.cluster \
+        JOIN object o ON o.tenant_id = $1 AND o.node_id = n.id AND o.uid = r.uid \
+        JOIN observation b ON b.tenant_id = $1 AND b.object_id = o.id AND b.id = o.beat_id \
+        JOIN content c ON c.tenant_id = $1 AND c.id = b.content_id \
+        JOIN state s ON s.tenant_id = $1 AND s.node_id = n.id AND s.to_seq = 9223372036854775807 \
+        AND s.object_id = o.id AND s.live = 1 \
+        WHERE NOT EXISTS (SELECT 1 FROM observation x WHERE x.tenant_id = $1 AND x.object_id = o.id \
+        AND x.resource_version = r.resource_version)";
     /// The observations of the objects of nodes, with their contents.
     OBSERVATIONS_OF_NODES = "SELECT b.object_id, b.id, b.resource_version, b.content_id, b.deleted, b.stamped_at, \
         b.sighted_at, b.own_time, c.digest, c.spec_digest, c.facts \
@@ -1311,20 +1321,34 @@ catalogue! {
     THINGS_INSERT = "INSERT INTO thing (tenant_id, id, source_id, kind, name, resource_id) \
         SELECT $1, r.id, $2, r.kind, r.name, r.resource_id \
         FROM {rows $3: id int, kind text, name text, resource_id int} r";
-    /// Writes words of documents that are not there yet.
-    POSTINGS_INSERT = "INSERT INTO posting (tenant_id, document_id, word_id, born_at, key_hash) \
-        SELECT $1, r.document_id, r.word_id, r.born_at, r.key_hash \
-        FROM {rows $2: document_id int, word_id int, born_at int, key_hash int} r WHERE 1 = 1 \
-        ON CONFLICT (tenant_id, document_id, word_id) DO NOTHING";
-    /// Moves documents to their births.
-    POSTINGS_MOVE = "UPDATE posting SET born_at = r.born_at FROM {rows $2: document_id int, born_at int} r \
-        WHERE posting.tenant_id = $1 AND posting.document_id = r.document_id AND posting.born_at <> r.born_at";
-    /// Takes documents out of the index, to write them anew.
-    POSTINGS_DELETE = "DELETE FROM posting WHERE tenant_id = $1 AND document_id IN {ints $2}";
-    /// The words of documents.
-    POSTINGS_OF_DOCUMENTS = "SELECT p.document_id, p.born_at, p.key_hash, w.text FROM posting p \
-        JOIN word w ON w.tenant_id = p.tenant_id AND w.id = p.word_id \
-        WHERE p.tenant_id = $1 AND p.document_id IN {ints $2} ORDER BY p.document_id, w.text";
+    /// Writes postings that are not there yet.
+    POSTINGS_INSERT = "INSERT INTO posting (tenant_id, word_id, born_at, key_hash, document_id) \
+        SELECT $1, r.word_id, r.born_at, r.key_hash, r.document_id \
+        FROM {rows $2: word_id int, born_at int, key_hash int, document_id int} r WHERE 1 = 1 \
+        ON CONFLICT (tenant_id, word_id, born_at, key_hash, document_id) DO NOTHING";
+    /// Which postings are there.
+    POSTINGS_FIND = "SELECT r.i FROM {rows $2: i int, word_id int, born_at int, key_hash int, document_id int} r \
+        JOIN posting p ON p.tenant_id = $1 AND p.word_id = r.word_id AND p.born_at = r.born_at \
+        AND p.key_hash = r.key_hash AND p.document_id = r.document_id";
+    /// Moves postings to other births.
+    POSTINGS_MOVE = "UPDATE posting SET born_at = r.moved_to \
+        FROM {rows $2: word_id int, born_at int, key_hash int, document_id int, moved_to int} r \
+        WHERE posting.tenant_id = $1 AND posting.word_id = r.word_id AND posting.born_at = r.born_at \
+        AND posting.key_hash = r.key_hash AND posting.document_id = r.document_id";
+    /// Takes all postings of damaged documents away, wherever they stand: reads all that there are.
+    POSTINGS_PURGE = "DELETE FROM posting WHERE tenant_id = $1 AND document_id IN {ints $2}";
+    /// Writes documents.
+    DOCUMENTS_PUT = "INSERT INTO document (tenant_id, id, born_at, key_hash, words) \
+        SELECT $1, r.document_id, r.born_at, r.key_hash, r.words \
+        FROM {rows $2: document_id int, born_at int, key_hash int, words text} r WHERE 1 = 1 \
+        ON CONFLICT (tenant_id, id) DO UPDATE SET born_at = excluded.born_at, key_hash = excluded.key_hash, \
+        words = excluded.words";
+    /// Documents with their words.
+    DOCUMENTS_BY_ID = "SELECT id, born_at, key_hash, words FROM document WHERE tenant_id = $1 AND id IN {ints $2} \
+        ORDER BY id";
+    /// Those of some documents that stand at another birth.
+    DOCUMENTS_MOVED = "SELECT d.id, d.born_at, d.key_hash, d.words FROM {rows $2: document_id int, born_at int} r \
+        JOIN document d ON d.tenant_id = $1 AND d.id = r.document_id AND d.born_at <> r.born_at ORDER BY d.id";
     /// Where objects stand in lists: their births now, for those that exist, and their natural keys.
     BIRTHS_OF_OBJECTS = "SELECT o.id, o.uid, n.kind, n.cluster, n.namespace, n.name, s.born_at FROM object o \
         JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
@@ -1348,20 +1372,20 @@ catalogue! {
         WHERE w.tenant_id = $1 AND w.text >= r.low AND w.text < r.high LIMIT $3) AS x) AS documents \
         FROM {rows $2: low text, high text} r";
     /// What has a word and answers a question, newest birth first, a page at a time: read in order.
-    HITS_OF_WORD = concat!("SELECT ", hit_columns!(), hits_of_word!(), "AND (p.born_at, p.key_hash) < ($12, $13) ",
-        hit_filter!(), "ORDER BY p.born_at DESC, p.key_hash DESC LIMIT $14");
+    HITS_OF_WORD = concat!("SELECT ", hit_columns!(), hits_of_word!(), "AND (p.born_at, p.key_hash) < ($11, $12) ",
+        hit_filter!(), "ORDER BY p.born_at DESC, p.key_hash DESC LIMIT $13");
     /// The same, oldest first.
     HITS_OF_WORD_BACK = concat!("SELECT ", hit_columns!(), hits_of_word!(),
-        "AND (p.born_at, p.key_hash) > ($12, $13) ", hit_filter!(), "ORDER BY p.born_at, p.key_hash LIMIT $14");
+        "AND (p.born_at, p.key_hash) > ($11, $12) ", hit_filter!(), "ORDER BY p.born_at, p.key_hash LIMIT $13");
     /// How many there are.
     HITS_OF_WORD_COUNT = concat!("SELECT COUNT(*) ", hits_of_word!(), hit_filter!());
     /// What has a word of a range and answers a question, newest birth first, a page at a time.
     HITS_OF_RANGE = concat!(words_of_range!(), "SELECT DISTINCT ", hit_columns!(), hits_of_range!(),
-        "AND (p.born_at, p.key_hash) < ($12, $13) ", hit_filter!(),
-        "ORDER BY p.born_at DESC, p.key_hash DESC LIMIT $14");
+        "AND (p.born_at, p.key_hash) < ($11, $12) ", hit_filter!(),
+        "ORDER BY p.born_at DESC, p.key_hash DESC LIMIT $13");
     /// The same, oldest first.
     HITS_OF_RANGE_BACK = concat!(words_of_range!(), "SELECT DISTINCT ", hit_columns!(), hits_of_range!(),
-        "AND (p.born_at, p.key_hash) > ($12, $13) ", hit_filter!(), "ORDER BY p.born_at, p.key_hash LIMIT $14");
+        "AND (p.born_at, p.key_hash) > ($11, $12) ", hit_filter!(), "ORDER BY p.born_at, p.key_hash LIMIT $13");
     /// How many there are.
     HITS_OF_RANGE_COUNT = concat!(words_of_range!(), "SELECT COUNT(DISTINCT p.document_id) ", hits_of_range!(), hit_filter!());
     /// The results of a source whose latest version applied a resource, newest first, a page at a time.

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::FromRow;
 
 use super::body::{BodyRow, unpack};
@@ -74,6 +75,8 @@ pub struct StoredObserved {
     pub observed: Observed,
     /// When it was last seen in any way.
     pub last_seen_at: i64,
+    /// The observation that its next heartbeat moves; `None` where that has to be looked at.
+    pub beat_id: Option<i64>,
 }
 
 /// A new observation to write.
@@ -93,6 +96,8 @@ pub struct NewObservation {
     pub resources: Option<Vec<Resource>>,
     /// The raw object, as compact JSON.
     pub body: Arc<[u8]>,
+    /// The same, where it is at hand: what its words are read from without parsing it again.
+    pub object: Option<Arc<Value>>,
     /// Seen by its deletion.
     pub deleted: bool,
     /// The earliest stamped sighting.
@@ -135,6 +140,8 @@ pub struct SeenObject {
     pub last_seen_at: i64,
     /// The latest heartbeat's fields; `None` leaves them.
     pub heartbeat: Option<String>,
+    /// The observation that the next heartbeat moves; `None` where that has to be looked at.
+    pub beat_id: Option<i64>,
 }
 
 /// An observation moved in place.
@@ -505,6 +512,7 @@ struct ObjectRow {
     uid: String,
     sighted_at: Option<i64>,
     last_seen_at: i64,
+    beat_id: Option<i64>,
 }
 
 #[derive(FromRow)]
@@ -853,6 +861,7 @@ impl WriteTx {
                     observations: observations.remove(&row.id).unwrap_or_default(),
                 },
                 last_seen_at: row.last_seen_at,
+                beat_id: row.beat_id,
             });
         }
         Ok(groups)

@@ -1,6 +1,7 @@
 //! One batch of items in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::domain::digest::Digest;
 use crate::domain::findings::{Severity, rewrite};
@@ -12,11 +13,8 @@ use crate::storage::{
     Entry, MovedObservation, NewObject, NewObservation, NewQuarantine, SeenObject, StoreError, StoredObserved, WriteTx,
 };
 
+use super::heartbeat::{HEARTBEATS_KEPT, Heartbeats, steady};
 use super::item::{Item, ItemResult, Outcome, Prepared, RecordName, Refusal, Sighting};
-
-/// How many observations of one unchanging content are kept apart. Beyond that, the latest moves in
-/// place, so that heartbeats do not grow the store.
-const HEARTBEATS_KEPT: usize = 8;
 
 /// The actor of what follows from records and was sent by nobody.
 pub const DERIVED_BY: &str = "packtrail";
@@ -49,7 +47,8 @@ pub async fn write(
     bounds: QuarantineBounds,
     now: i64,
 ) -> Result<Vec<Vec<ItemResult>>, StoreError> {
-    let mut batch = Batch::load(tx, requests, now).await?;
+    let heartbeats = Heartbeats::find(tx, requests).await?;
+    let mut batch = Batch::load(tx, requests, heartbeats, now).await?;
     for request in requests {
         for prepared in request.items {
             batch.take(prepared, request.principal).await?;
@@ -68,15 +67,24 @@ struct Group {
     ids: Vec<i64>,
     observed: Vec<Observed>,
     last_seen: Vec<i64>,
+    /// The observations that their next heartbeats move, as stored.
+    beats: Vec<Option<i64>>,
     /// Their histories without inferred closings, after the last item.
     histories: Vec<History>,
 }
 
 impl Group {
     fn new(stored: Vec<StoredObserved>) -> Self {
-        let mut group = Self { ids: Vec::new(), observed: Vec::new(), last_seen: Vec::new(), histories: Vec::new() };
+        let mut group = Self {
+            ids: Vec::new(),
+            observed: Vec::new(),
+            last_seen: Vec::new(),
+            beats: Vec::new(),
+            histories: Vec::new(),
+        };
         for object in stored {
             group.ids.push(object.id);
+            group.beats.push(object.beat_id);
             group.observed.push(object.observed);
             group.last_seen.push(object.last_seen_at);
         }
@@ -93,7 +101,8 @@ impl Group {
             .into_iter()
             .zip(self.observed)
             .zip(self.last_seen)
-            .map(|((id, observed), last_seen_at)| StoredObserved { id, observed, last_seen_at })
+            .zip(self.beats)
+            .map(|(((id, observed), last_seen_at), beat_id)| StoredObserved { id, observed, last_seen_at, beat_id })
             .collect()
     }
 }
@@ -102,6 +111,7 @@ struct Batch<'t> {
     tx: &'t mut WriteTx,
     now: i64,
     groups: BTreeMap<NaturalKey, Group>,
+    heartbeats: Heartbeats,
     /// The keys of which something is new. What says nothing new is not derived again.
     touched: BTreeSet<NaturalKey>,
     new_objects: BTreeMap<i64, NewObject>,
@@ -118,14 +128,21 @@ struct Batch<'t> {
 }
 
 impl<'t> Batch<'t> {
-    async fn load(tx: &'t mut WriteTx, requests: &[Request<'_>], now: i64) -> Result<Self, StoreError> {
+    async fn load(
+        tx: &'t mut WriteTx,
+        requests: &[Request<'_>],
+        heartbeats: Heartbeats,
+        now: i64,
+    ) -> Result<Self, StoreError> {
         let keys: BTreeSet<NaturalKey> = requests
             .iter()
             .flat_map(|request| request.items)
             .filter_map(|prepared| match &prepared.item {
-                Item::Sighting(sighting) => Some(sighting.record.key.clone()),
+                Item::Sighting(sighting) => Some(&sighting.record.key),
                 _ => None,
             })
+            .filter(|key| heartbeats.object(key).is_none())
+            .cloned()
             .collect();
         let keys: Vec<NaturalKey> = keys.into_iter().collect();
         tx.ensure_nodes(&keys).await?;
@@ -142,6 +159,7 @@ impl<'t> Batch<'t> {
             tx,
             now,
             groups,
+            heartbeats,
             touched: BTreeSet::new(),
             new_objects: BTreeMap::new(),
             new_observations: Vec::new(),
@@ -177,7 +195,12 @@ impl<'t> Batch<'t> {
             }
             Item::Sighting(sighting) => {
                 result.record = Some(record_name(sighting));
-                result.outcome = self.see(sighting, &prepared.warnings, principal).await?;
+                match self.heartbeats.object(&sighting.record.key) {
+                    Some(object) => {
+                        self.last_item.insert(object, (self.results.len(), principal.to_owned()));
+                    }
+                    None => result.outcome = self.see(sighting, &prepared.warnings, principal).await?,
+                }
             }
         }
         self.results.push(result);
@@ -264,6 +287,7 @@ impl<'t> Batch<'t> {
         group.ids.push(id);
         group.observed.push(Observed { uid: record.uid.clone(), sighted_at: None, observations: Vec::new() });
         group.last_seen.push(i64::MIN);
+        group.beats.push(None);
         Ok((group.ids.len() - 1, true))
     }
 
@@ -290,7 +314,9 @@ impl<'t> Batch<'t> {
             new.last_seen_at = last_seen_at;
             new.heartbeat = heartbeat.or(new.heartbeat.take());
         } else if before != (sighted_at, last_seen_at) || heartbeat.is_some() {
-            let seen = self.seen.entry(id).or_insert(SeenObject { id, sighted_at, last_seen_at, heartbeat: None });
+            let beat_id = group.beats[object];
+            let unmoved = SeenObject { id, sighted_at, last_seen_at, heartbeat: None, beat_id };
+            let seen = self.seen.entry(id).or_insert(unmoved);
             seen.sighted_at = sighted_at;
             seen.last_seen_at = last_seen_at;
             seen.heartbeat = heartbeat.or(seen.heartbeat.take());
@@ -355,7 +381,8 @@ impl<'t> Batch<'t> {
             content: record.content.clone(),
             warnings: stored_warnings(warnings),
             resources: record.resources.clone(),
-            body: sighting.body.clone(),
+            body: sighting.object.to_string().into_bytes().into(),
+            object: Some(Arc::clone(&sighting.object)),
             deleted: sighting.deleted,
             stamped_at,
             sighted_at,
@@ -379,12 +406,14 @@ impl<'t> Batch<'t> {
 
     async fn finish(mut self, bounds: QuarantineBounds) -> Result<Vec<ItemResult>, StoreError> {
         let quarantine = self.admit(bounds).await?;
-        let new_objects: Vec<NewObject> = self.new_objects.into_values().collect();
+        self.note_beats();
+        let new_objects: Vec<NewObject> = std::mem::take(&mut self.new_objects).into_values().collect();
         self.tx.insert_objects(&new_objects).await?;
         self.tx.insert_observations(&self.new_observations).await?;
-        let moved: Vec<MovedObservation> = self.moved.into_values().collect();
+        let Heartbeats { mut seen, mut moved, .. } = std::mem::take(&mut self.heartbeats);
+        moved.extend(std::mem::take(&mut self.moved).into_values());
         self.tx.move_observations(&moved).await?;
-        let seen: Vec<SeenObject> = self.seen.into_values().collect();
+        seen.extend(std::mem::take(&mut self.seen).into_values());
         self.tx.update_seen(&seen).await?;
         if let Some(incarnation) = &self.incarnation {
             self.tx.set_incarnation(incarnation).await?;
@@ -404,6 +433,23 @@ impl<'t> Batch<'t> {
             }
         }
         Ok(self.results)
+    }
+
+    /// Notes which observations the next heartbeats of the touched objects move, where that changed.
+    fn note_beats(&mut self) {
+        for key in &self.touched {
+            let Some(group) = self.groups.get(key) else { continue };
+            let steady = steady(&group.observed).map(|i| group.observed[0].observations[i].id);
+            for (i, id) in group.ids.iter().enumerate() {
+                let is_known = group.beats[i] == steady && !self.seen.contains_key(id);
+                if is_known || self.new_objects.contains_key(id) {
+                    continue;
+                }
+                let (sighted_at, last_seen_at) = (group.observed[i].sighted_at, group.last_seen[i]);
+                let unmoved = SeenObject { id: *id, sighted_at, last_seen_at, heartbeat: None, beat_id: None };
+                self.seen.entry(*id).or_insert(unmoved).beat_id = steady;
+            }
+        }
     }
 
     /// Lets into quarantine what is new and fits.

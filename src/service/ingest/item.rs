@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::domain::record::Record;
 
@@ -159,6 +160,6 @@ pub struct Sighting {
     pub observed_at: Option<i64>,
     /// The time of the complete listing that it came in, microseconds.
     pub listed_at: Option<i64>,
-    /// The raw object, as compact JSON.
-    pub body: Arc<[u8]>,
+    /// The raw object. Its text is written only of what is kept.
+    pub object: Arc<Value>,
 }

@@ -1,6 +1,7 @@
 //! Ingest: from items as they come in to a commit of the ledger.
 
 pub mod batch;
+mod heartbeat;
 pub mod item;
 pub mod prepare;
 pub mod snapshot;

@@ -143,7 +143,7 @@ fn read(terms: &Terms, index: u64, line: Option<u64>, text: &[u8], envelope: Env
         deleted: envelope.event == EventType::Deleted,
         observed_at: envelope.observed_at,
         listed_at: terms.listed_at,
-        body: object.to_string().into_bytes().into(),
+        object: Arc::new(object),
     };
     Prepared { index, item: Item::Sighting(Box::new(sighting)), warnings }
 }

@@ -2,6 +2,7 @@
 
 mod append;
 pub mod fleet;
+mod heartbeats;
 pub mod model;
 mod model_tests;
 mod samples;

@@ -16,7 +16,7 @@ use packtrail::domain::operation::Operation;
 use packtrail::domain::record::Resource;
 use packtrail::domain::world::Ended;
 use packtrail::storage::{
-    Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow, MovedObservation, NewObject,
+    AskedBeat, Beat, Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow, MovedObservation, NewObject,
     NewObservation, NewOperation, NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch, QuarantineReason,
     RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts, WriteTx,
 };
@@ -62,6 +62,7 @@ const CASES: &[Case] = &[
         ["WriteTx::insert_objects", "WriteTx::insert_observations", "WriteTx::observed"]
     ),
     case!("a heartbeat moves in place", heartbeat, ["WriteTx::update_seen", "WriteTx::move_observations"]),
+    case!("what a heartbeat moves is found at once", beats, ["WriteTx::beats", "WriteTx::update_seen"]),
     case!("the same content is kept once", deduplication, ["WriteTx::insert_observations", "WriteTx::content_id"]),
     case!("what is alike is kept as a difference", differences, ["WriteTx::insert_observations", "WriteTx::contents"]),
     case!("the ledger names objects and contents by their rows", named_entries, ["WriteTx::apply"]),
@@ -250,6 +251,7 @@ async fn observation(tx: &mut WriteTx, object_id: i64, text: &str) -> NewObserva
         warnings: None,
         resources: None,
         body: Arc::from(text.as_bytes()),
+        object: None,
         deleted: false,
         stamped_at: None,
         sighted_at: None,
@@ -433,6 +435,7 @@ async fn heartbeat(on: On) {
         sighted_at: Some(at),
         last_seen_at: at,
         heartbeat: heartbeat.map(str::to_owned),
+        beat_id: None,
     };
     tx.update_seen(&[beat(Some("{\"checked\":1}"), 10)]).await.unwrap();
     tx.update_seen(&[beat(None, 20)]).await.unwrap();
@@ -454,6 +457,51 @@ async fn heartbeat(on: On) {
     tx.commit().await.unwrap();
     let rows: Vec<(i64, Option<String>)> = on.rows("last_seen_at, heartbeat", "object ORDER BY id").await;
     assert_eq!(rows, [(20, Some("{\"checked\":1}".to_owned())), (1, None)]);
+}
+
+async fn beats(on: On) {
+    let mut tx = on.write().await;
+    let state = stated(&mut tx, &key("a")).await;
+    let seen = observation(&mut tx, state.object_id, "beat").await;
+    let seen = NewObservation { resource_version: Some("7".to_owned()), stamped_at: Some(70), ..seen };
+    tx.insert_observations(std::slice::from_ref(&seen)).await.unwrap();
+    let changes = Changes {
+        entries: vec![entry("OBSERVED", "a")],
+        objects: vec![state.object_id],
+        states: vec![state.clone()],
+        rules: 1,
+        ..Changes::default()
+    };
+    tx.apply(&changes, 1).await.unwrap();
+    let (a, b) = (key("a"), key("b"));
+    let asked = |key, resource_version| AskedBeat { key, uid: "", resource_version };
+    let asked = [asked(&b, "8"), asked(&a, "7"), asked(&a, "8")];
+    assert!(tx.beats(&asked).await.unwrap().is_empty(), "nobody said which observation moves");
+    let note = SeenObject {
+        id: state.object_id,
+        sighted_at: Some(70),
+        last_seen_at: 71,
+        heartbeat: None,
+        beat_id: Some(seen.id),
+    };
+    tx.update_seen(std::slice::from_ref(&note)).await.unwrap();
+    let beat = Beat {
+        object: state.object_id,
+        uid: String::new(),
+        sighted_at: Some(70),
+        last_seen_at: 71,
+        observation: seen.id,
+        stamped_at: 70,
+        content: content("beat").digest,
+    };
+    let found = tx.beats(&asked).await.unwrap();
+    assert_eq!(found, std::collections::HashMap::from([(2, beat)]), "one is of no object, one is known");
+    assert_eq!(tx.observed(&[state.node_id]).await.unwrap()[&state.node_id][0].beat_id, Some(seen.id));
+    let closed = StateRow { live: 0, ..state };
+    tx.apply(&Changes { states: vec![closed], ..changes }, 2).await.unwrap();
+    assert!(tx.beats(&asked).await.unwrap().is_empty(), "what is closed may be opened by it");
+    assert!(tx.beats(&[]).await.unwrap().is_empty());
+    tx.commit().await.unwrap();
 }
 
 async fn deduplication(on: On) {
@@ -691,8 +739,15 @@ async fn omissions(on: On) {
     }
     states.push(stated(&mut tx, &kind("B", "x", "d")).await);
     states.push(stated(&mut tx, &kind("A", "y", "e")).await);
-    let seen = SeenObject { id: states[3].object_id, sighted_at: Some(100), last_seen_at: 100, heartbeat: None };
-    let before = SeenObject { id: states[2].object_id, sighted_at: Some(99), last_seen_at: 99, heartbeat: None };
+    let seen = SeenObject {
+        id: states[3].object_id,
+        sighted_at: Some(100),
+        last_seen_at: 100,
+        heartbeat: None,
+        beat_id: None,
+    };
+    let before =
+        SeenObject { id: states[2].object_id, sighted_at: Some(99), last_seen_at: 99, heartbeat: None, beat_id: None };
     tx.update_seen(&[seen, before]).await.unwrap();
     states[4] = closed(states[4].clone(), 200, "DELETED");
     states[5] = closed(states[5].clone(), 99, "SNAPSHOT");

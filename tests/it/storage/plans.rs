@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 25] = [
+const ROWS: [(&str, &str, &str); 27] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -80,9 +80,11 @@ const ROWS: [(&str, &str, &str); 25] = [
         "id, source_id, digest, from_seq, to_seq, code, path, message, principal, received_at, strict, size, bytes",
         "i, 1 + i % 3, CAST('q' || i AS {bytes}), i / 5, {open}, 'C', '', '', 'a', i, 0, 1, CAST('x' AS {bytes})",
     ),
+    ("body_base", "likeness, body_id", "i, i"),
     ("word", "id, text", "i, 'word' || i"),
     ("thing", "id, source_id, kind, name, resource_id", "i + 100000, 1 + i % 3, '~resource', 'n' || i, i"),
     ("posting", "document_id, word_id, born_at, key_hash", "i / 4, i % 300, i / 8, i / 4 * 7919 % 3001"),
+    ("document", "id, born_at, key_hash, words", "i, i / 2, i * 7919 % 3001, ' word' || i || ' '"),
     ("label", "id, text", "i, 'label' || i"),
     (
         "operation",
@@ -113,6 +115,9 @@ const SORTED_WITHIN_A_NAME: [&str; 2] = ["LISTING_NAME_PAGE", "LISTING_NAME_PAGE
 type Hot = (&'static str, &'static [&'static str], bool);
 
 const KEYS: &str = "'[{\"i\":0,\"kind\":\"PackReceipt\",\"cluster\":\"\",\"namespace\":\"ns1\",\"name\":\"name1\"}]'";
+const BEATS: &str = "'[{\"i\":0,\"kind\":\"PackReceipt\",\"cluster\":\"\",\"namespace\":\"ns1\",\"name\":\"name1\",\
+    \"uid\":\"u1\",\"resource_version\":\"7\"}]'";
+const LIKENESSES: &str = "'[{\"i\":0,\"likeness\":5},{\"i\":1,\"likeness\":6}]'";
 const LOOKUPS: &str =
     "'[{\"i\":0,\"source_id\":1,\"kind\":\"PackReceipt\",\"cluster\":\"\",\"namespace\":\"ns1\",\"name\":\"name1\"}]'";
 const UIDS: &str = "'[{\"uid\":\"u1\"},{\"uid\":\"u2\"}]'";
@@ -129,6 +134,8 @@ const ANY: &str = "''";
 
 const HOT: &[Hot] = &[
     ("NODES_FIND", &["1", "1", KEYS], false),
+    ("BEATS_FIND", &["1", "1", BEATS], false),
+    ("BASES_FIND", &["1", LIKENESSES], false),
     ("NODES_LOOKUP", &["1", LOOKUPS], false),
     ("NODES_PAGE", &["1", "100", "1", "50"], true),
     ("OBJECTS_OF_NODES", &["1", ITEMS], false),
@@ -240,7 +247,10 @@ const HOT: &[Hot] = &[
     ("CONTENTS_OBSERVED", &["1", PAIRS], false),
     ("WORDS_FIND", &["1", TEXTS], false),
     ("THINGS_FIND", &["1", ITEMS], false),
-    ("POSTINGS_OF_DOCUMENTS", &["1", ITEMS], false),
+    ("POSTINGS_FIND", &["1", POSTINGS], false),
+    ("POSTINGS_MOVE", &["1", POSTINGS], false),
+    ("DOCUMENTS_BY_ID", &["1", ITEMS], false),
+    ("DOCUMENTS_MOVED", &["1", BIRTHS], false),
     ("BIRTHS_OF_OBJECTS", &["1", ITEMS], false),
     ("CONTENTS_OF_NODES", &["1", ITEMS], false),
     ("WORDS_COUNT", &["1", TEXTS, "1000"], false),
@@ -266,11 +276,13 @@ const HOT: &[Hot] = &[
 const PAIRS: &str = "'[{\"i\":0,\"object_id\":5,\"content_id\":9}]'";
 const TEXTS: &str = "'[{\"i\":0,\"text\":\"word1\"}]'";
 const RANGES: &str = "'[{\"low\":\"word1\",\"high\":\"word2\"}]'";
-const IDS: &str = "'[{\"id\":7},{\"id\":8}]'";
+const POSTINGS: &str = "'[{\"i\":0,\"word_id\":7,\"born_at\":3,\"key_hash\":5,\"document_id\":9,\"moved_to\":4}]'";
+const BIRTHS: &str = "'[{\"document_id\":9,\"born_at\":3}]'";
+const PATTERNS: &str = "'[{\"pattern\":\"% word1 %\"},{\"pattern\":\"% word2%\"}]'";
 const NAMES: &str = "'[{\"name\":\"PackReceipt\"}]'";
-const HITS: &[&str] = &["1", "900", "7", ANY, IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
+const HITS: &[&str] = &["1", "900", "7", ANY, PATTERNS, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
 const HITS_IN_RANGE: &[&str] =
-    &["1", "900", "'word15'", "'word16'", IDS, RANGES, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
+    &["1", "900", "'word15'", "'word16'", PATTERNS, "0", "1", NAMES, "1", NAMES, "500", "0", "20"];
 const APPLIERS: &[&str] = &["1", "5", "1", "500", "0", "900", "20"];
 const STATS: &[&str] = &["1", "100", "900", "255", "1", "2", "0", "3", "3", "3", "0", "0", "0", "0", "1001"];
 /// Every filter and order of records is one of these: a filter is a term, whatever its facet.
@@ -404,7 +416,7 @@ async fn sqlite_faults(url: &str) -> Vec<String> {
 fn is_scan(step: &str) -> bool {
     let words: Vec<&str> = step.split(' ').collect();
     match words[..] {
-        ["SCAN", what, ..] => !["json_each", "r", "p", "x", "CONSTANT"].contains(&what),
+        ["SCAN", what, ..] => !["json_each", "jsonb_each", "r", "p", "x", "CONSTANT"].contains(&what),
         ["SEARCH", ..] => step.ends_with("(tenant_id=?)"),
         _ => false,
     }
