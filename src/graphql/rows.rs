@@ -443,7 +443,7 @@ impl<'a, T: Listed + 'static> Plan<'a, T> {
     }
 }
 
-impl<'a> Sheet<'a> {
+impl Sheet<'_> {
     /// Begins the next row of a list.
     fn next(&mut self, i: usize) {
         self.text.push(if i == 0 { b'[' } else { b',' });

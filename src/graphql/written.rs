@@ -216,7 +216,7 @@ mod tests {
             check(&DateTime(micros));
         }
         check(&Int53(-7));
-        check(&Json(serde_json::json!({"z": [1.5, null, {"\"": "ä"}], "a": 12345678901234567890_u64})));
+        check(&Json(serde_json::json!({"z": [1.5, null, {"\"": "ä"}], "a": 12_345_678_901_234_567_890_u64})));
         check(&Digest(crate::domain::digest::Digest::of_bytes(b"")));
     }
 }

@@ -7,6 +7,7 @@ use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 /// Whether, in any selection set with its fragments opened, two fields with selections of their own have
 /// one name in the answer, so that what they give is merged. May say so though types tell the two apart.
 /// The document was measured: no fragment contains itself, and all of it opened is not too large.
+#[must_use]
 pub fn repeats(document: &ExecutableDocument) -> bool {
     let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
     let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
