@@ -3,7 +3,7 @@
 //! A leap second (`…:60`) is refused: the clusters' clocks cannot write one, and moving it to a
 //! neighbouring second would change what the sender said.
 
-use chrono::{DateTime, NaiveDate, SecondsFormat};
+use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 
 /// `0000-01-01T00:00:00Z`, the earliest instant that RFC 3339 can write.
 pub const MIN_MICROS: i64 = -62_167_219_200_000_000;
@@ -49,8 +49,34 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
 #[must_use]
 pub fn format_micros(micros: i64) -> String {
     let shown = micros.clamp(MIN_MICROS, MAX_MICROS);
-    let format = if shown % MICROS_PER_SECOND == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
-    DateTime::from_timestamp_micros(shown).unwrap_or_default().to_rfc3339_opts(format, true)
+    let time = DateTime::from_timestamp_micros(shown).unwrap_or_default();
+    // By hand: lists are full of times, and the general way costs several times as much.
+    let mut text = String::with_capacity(27);
+    for (value, width, end) in [
+        (u32::try_from(time.year()).unwrap_or_default(), 4, '-'),
+        (time.month(), 2, '-'),
+        (time.day(), 2, 'T'),
+        (time.hour(), 2, ':'),
+        (time.minute(), 2, ':'),
+    ] {
+        push_digits(&mut text, value, width);
+        text.push(end);
+    }
+    push_digits(&mut text, time.second(), 2);
+    if shown % MICROS_PER_SECOND != 0 {
+        text.push('.');
+        push_digits(&mut text, time.timestamp_subsec_micros(), 6);
+    }
+    text.push('Z');
+    text
+}
+
+/// Adds a number of at most `width` digits, zeros before it.
+fn push_digits(text: &mut String, value: u32, width: u32) {
+    for place in (0..width).rev() {
+        let digit = value / 10_u32.pow(place) % 10;
+        text.push(char::from_digit(digit, 10).unwrap_or('0'));
+    }
 }
 
 /// A run of digits as a number; `None` where anything else is in it.

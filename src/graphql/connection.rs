@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use super::rows::{Edges, Nodes, PlainField};
+use super::rows::{Edges, LateField, Nodes, PlainField};
 use super::scalar::Int53;
 use super::view::View;
 use crate::storage::{Page, Rows, hash63};
@@ -130,6 +130,8 @@ pub trait Listed: ContainerType + Sized + 'static {
     /// The fields whose values are in memory, in any grouping: lists are filled with them at once (see
     /// [`super::rows`]). None for an interface, whose rows are of several types.
     const PLAIN: &'static [&'static [PlainField<Self>]] = &[];
+    /// Those of the others that are asked for most, as far as they take no arguments.
+    const LATE: &'static [LateField<Self>] = &[];
 }
 
 /// Where a page stands in its list.

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
+use crate::domain::identity::NaturalKey;
 use crate::service::query::lineage::Entity;
 
 /// What a global id names.
@@ -41,7 +42,20 @@ pub enum GlobalId {
     Quarantined(i64),
 }
 
+/// [`GlobalId::Record`] of parts that are elsewhere: lists of records are full of ids.
+#[derive(Serialize)]
+struct RecordId<'a> {
+    r: (&'a str, &'a str, &'a str, &'a str, &'a str, Option<&'a str>),
+}
+
 impl GlobalId {
+    /// The id of a record, as clients see it.
+    #[must_use]
+    pub fn of_record(source: &str, key: &NaturalKey, uid: Option<&str>) -> ID {
+        let id = RecordId { r: (source, &key.kind, &key.cluster, &key.namespace, &key.name, uid) };
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&id).unwrap_or_default()).into()
+    }
+
     /// The id as clients see it.
     #[must_use]
     pub fn encode(&self) -> ID {
@@ -63,6 +77,16 @@ impl GlobalId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_has_one_id_however_it_is_made() {
+        for (cluster, uid) in [("", None), ("c", Some("u"))] {
+            let key = NaturalKey { cluster: cluster.to_owned(), ..NaturalKey::new("k", "n\"s", "n") };
+            let text = str::to_owned;
+            let whole = GlobalId::Record(text("s"), text("k"), text(cluster), text("n\"s"), text("n"), uid.map(text));
+            assert_eq!(GlobalId::of_record("s", &key, uid), whole.encode());
+        }
+    }
 
     #[test]
     fn an_id_reads_back_and_others_are_refused() {

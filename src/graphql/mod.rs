@@ -18,6 +18,7 @@ pub mod rows;
 pub mod scalar;
 pub mod types;
 pub mod view;
+pub mod written;
 
 use async_graphql::{EmptySubscription, SDLExportOptions, Schema, SchemaBuilder};
 

@@ -7,6 +7,9 @@
 //! other rows, so that loaders gather as ever. Values come from the same methods and the same
 //! conversions on both ways, and a test compares their answers.
 //!
+//! Where the request allows it ([`WriteLists`]), a list is written as text at once, without a value for
+//! each field.
+//!
 //! Extensions of the executor would not see plain fields; the schema has none.
 
 use std::borrow::Cow;
@@ -19,6 +22,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
 
 use super::connection::{Connection, Edge, Listed};
+use super::written::{self, WriteLists, Written, write_name, write_value};
 
 /// In the data of a request: answer it on the stock way. For tests that compare the two.
 pub struct StockOnly;
@@ -29,6 +33,8 @@ pub struct PlainField<T> {
     pub name: &'static str,
     /// Its value; `None` if it is not to be had at once after all.
     pub read: fn(&T, &Context<'_>) -> Option<Value>,
+    /// Writes the same value as text; whether it was to be had.
+    pub write: fn(&T, &Context<'_>, &mut Vec<u8>) -> bool,
 }
 
 /// The plain fields of a type, by their methods, which must neither wait nor fail nor take arguments.
@@ -46,6 +52,10 @@ macro_rules! plain {
                     let value = futures_util::FutureExt::now_or_never(row.$name(ctx));
                     $crate::graphql::rows::plain_value(value, ctx)
                 },
+                write: |row, ctx, out| {
+                    let value = futures_util::FutureExt::now_or_never(row.$name(ctx));
+                    $crate::graphql::rows::write_plain(value, out)
+                },
             },)*
             $($crate::graphql::rows::PlainField {
                 name: stringify!($other),
@@ -56,17 +66,70 @@ macro_rules! plain {
                     let value = futures_util::FutureExt::now_or_never($row.$other(ctx));
                     $crate::graphql::rows::plain_value(value, ctx)
                 },
+                write: |$row, ctx, out| {
+                    if !$holds {
+                        return false;
+                    }
+                    let value = futures_util::FutureExt::now_or_never($row.$other(ctx));
+                    $crate::graphql::rows::write_plain(value, out)
+                },
             },)*
         ]
     };
 }
 pub(crate) use plain;
 
+/// A field that has to wait, and takes no arguments. One of these alone is a small future; that of the
+/// stock executor has room for all fields of a type.
+pub struct LateField<T> {
+    /// The name of its method.
+    pub name: &'static str,
+    /// Its value.
+    pub resolve: for<'a> fn(&'a T, &'a Context<'a>) -> BoxFuture<'a, ServerResult<Value>>,
+}
+
+/// Fields of a type that have to wait, by their methods, which must take no arguments.
+macro_rules! late {
+    ($($name:ident),* $(,)?) => {
+        &[$($crate::graphql::rows::LateField {
+            name: stringify!($name),
+            resolve: |row, ctx| {
+                futures_util::FutureExt::boxed(async move {
+                    let value = row.$name(ctx).await;
+                    $crate::graphql::rows::late_value(value, ctx).await
+                })
+            },
+        }),*]
+    };
+}
+pub(crate) use late;
+
+/// The value of a late field, converted as the stock executor does.
+///
+/// # Errors
+/// Where the field, or one below it, failed.
+pub async fn late_value<T: OutputType, E: Into<async_graphql::Error>>(
+    value: Result<T, E>,
+    ctx: &Context<'_>,
+) -> ServerResult<Value> {
+    let value = value.map_err(|error| ctx.set_error_path(error.into().into_server_error(ctx.item.pos)))?;
+    let set = ctx.with_selection_set(&ctx.item.node.selection_set);
+    OutputType::resolve(&value, &set, ctx.item).await
+}
+
 /// The value of a plain field, converted as the stock executor does.
 #[must_use]
 pub fn plain_value<T: OutputType, E>(value: Option<Result<T, E>>, ctx: &Context<'_>) -> Option<Value> {
     let (value, set) = (value?.ok()?, ctx.with_selection_set(&ctx.item.node.selection_set));
     OutputType::resolve(&value, &set, ctx.item).now_or_never()?.ok()
+}
+
+/// Writes the value of a plain field; whether there is one.
+#[must_use]
+pub fn write_plain<T: Written, E>(value: Option<Result<T, E>>, out: &mut Vec<u8>) -> bool {
+    let Some(Ok(value)) = value else { return false };
+    value.write(out);
+    true
 }
 
 fn plain_field<T: Listed>(name: &str) -> Option<&'static PlainField<T>> {
@@ -280,11 +343,170 @@ fn resolve<'a, T: Listed>(
     node: &'a T,
     field: &'a Positioned<Field>,
 ) -> BoxFuture<'a, ServerResult<Value>> {
+    let name = field.node.name.node.as_str();
+    let known = T::LATE.iter().find(|late| is_called(late.name, name));
+    if let Some(late) = known.filter(|_| field.node.directives.is_empty()) {
+        return async move { (late.resolve)(node, &ctx.with_field(field)).await }.boxed();
+    }
     async move {
         let ctx = ctx.with_field(field);
         Ok(node.resolve_field(&ctx).await?.unwrap_or_default())
     }
     .boxed()
+}
+
+/// An object that stands alone, resolved as the rows of lists are.
+pub struct One<T>(pub T);
+
+impl<T: Listed> OutputType for One<T> {
+    fn type_name() -> Cow<'static, str> {
+        <T as OutputType>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        <T as OutputType>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <T as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        one(&self.0, ctx, field).await
+    }
+}
+
+/// Resolves an object that stands alone.
+///
+/// # Errors
+/// Where a field of it failed.
+pub async fn one<T: Listed>(node: &T, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+    let mut plan = Plan::<T>::new();
+    if !is_written(ctx) || plan.add(ctx, &ctx.item.node).is_none() || !plan.is_writable() {
+        return node.resolve(ctx, field).boxed().await;
+    }
+    let mut sheet = Sheet::default();
+    plan.write(ctx, node, (None, None), &mut sheet);
+    sheet.finish(ctx, |_| node).await
+}
+
+/// A list or an object that is being written: its text, and what is still to come into it.
+#[derive(Default)]
+struct Sheet<'a> {
+    text: Vec<u8>,
+    holes: Vec<Hole<'a>>,
+}
+
+/// A place in a text for what the stock executor gives.
+struct Hole<'a> {
+    /// Where in the text.
+    at: usize,
+    /// The row of a list.
+    i: Option<usize>,
+    /// The field of the edge that the row is below, in a list of edges.
+    below: Option<&'a Positioned<Field>>,
+    field: &'a Positioned<Field>,
+}
+
+impl<'a, T: Listed + 'static> Plan<'a, T> {
+    /// Writes a row, with a hole for each field that cannot be had at once.
+    fn write(
+        &self,
+        ctx: &ContextSelectionSet<'_>,
+        node: &T,
+        (i, below): (Option<usize>, Option<&'a Positioned<Field>>),
+        sheet: &mut Sheet<'a>,
+    ) {
+        for (n, step) in self.steps.iter().enumerate() {
+            sheet.text.push(if n == 0 { b'{' } else { b',' });
+            if let Some((name, _)) = self.empty.get_index(step.at) {
+                write_name(name, &mut sheet.text);
+            }
+            let is_written = match step.what {
+                What::TypeName => {
+                    T::type_name().as_ref().write(&mut sheet.text);
+                    true
+                }
+                What::Plain(plain, field) => (plain.write)(node, &ctx.with_field(field), &mut sheet.text),
+                What::Other(_) => false,
+            };
+            if let (false, What::Plain(_, field) | What::Other(field)) = (is_written, step.what) {
+                sheet.holes.push(Hole { at: sheet.text.len(), i, below, field });
+            }
+        }
+        sheet.text.push(b'}');
+    }
+
+    /// Whether each step is a member of its own, as text needs it.
+    fn is_writable(&self) -> bool {
+        !self.steps.is_empty() && self.steps.iter().all(|step| !step.again)
+    }
+}
+
+impl Sheet<'_> {
+    /// Begins the next row of a list.
+    fn next(&mut self, i: usize) {
+        self.text.push(if i == 0 { b'[' } else { b',' });
+    }
+
+    /// Ends a list of so many rows.
+    fn end(&mut self, rows: usize) {
+        self.text.extend_from_slice(if rows == 0 { b"[]" } else { b"]" });
+    }
+
+    /// Fills the holes; `node` is that of a row.
+    async fn finish<'n, N: Listed>(
+        self,
+        ctx: &ContextSelectionSet<'_>,
+        node: impl Fn(usize) -> &'n N,
+    ) -> ServerResult<Value> {
+        if self.holes.is_empty() {
+            return Ok(written::text(self.text));
+        }
+        let values =
+            try_join_all(self.holes.iter().map(|hole| hole.resolve(ctx, node(hole.i.unwrap_or_default())))).await?;
+        let size = values.iter().map(written::text_size).sum::<usize>();
+        let mut out = Vec::with_capacity(self.text.len() + size + 64 * values.len());
+        let mut from = 0;
+        for (hole, value) in self.holes.iter().zip(&values) {
+            out.extend_from_slice(&self.text[from..hole.at]);
+            write_value(value, &mut out);
+            from = hole.at;
+        }
+        out.extend_from_slice(&self.text[from..]);
+        Ok(written::text(out))
+    }
+}
+
+impl<'a> Hole<'a> {
+    /// Boxed, since the resolvers of a type together are large and most are not asked.
+    fn resolve<'n, N: Listed>(
+        &'n self,
+        ctx: &'n ContextSelectionSet<'n>,
+        node: &'n N,
+    ) -> BoxFuture<'n, ServerResult<Value>>
+    where
+        'a: 'n,
+    {
+        let Some(i) = self.i else { return resolve(ctx, node, self.field) };
+        async move {
+            let ctx = ctx.with_index(i);
+            let value = match self.below {
+                None => resolve(&ctx, node, self.field).await,
+                Some(below) => {
+                    let ctx = ctx.with_field(below);
+                    let ctx = ctx.with_selection_set(&below.node.selection_set);
+                    resolve(&ctx, node, self.field).await
+                }
+            };
+            value.map_err(|error| ctx.set_error_path(error))
+        }
+        .boxed()
+    }
+}
+
+fn is_written(ctx: &ContextSelectionSet<'_>) -> bool {
+    ctx.data_opt::<WriteLists>().is_some()
 }
 
 fn is_stock<T: Listed>(ctx: &ContextSelectionSet<'_>) -> bool {
@@ -311,6 +533,15 @@ impl<N: Listed> OutputType for Nodes<'_, N> {
         let mut plan = Plan::<N>::new();
         if is_stock::<N>(ctx) || plan.add(ctx, &ctx.item.node).is_none() {
             return self.0.resolve(ctx, field).await;
+        }
+        if is_written(ctx) && plan.is_writable() {
+            let mut sheet = Sheet::default();
+            for (i, node) in self.0.iter().enumerate() {
+                sheet.next(i);
+                plan.write(ctx, node, (Some(i), None), &mut sheet);
+            }
+            sheet.end(self.0.len());
+            return sheet.finish(ctx, |i| &self.0[i]).await;
         }
         let mut rows = Vec::with_capacity(self.0.len());
         for (i, node) in self.0.iter().enumerate() {
@@ -390,6 +621,27 @@ impl<'a, N: Listed + 'static> EdgePlan<'a, N> {
         Some(())
     }
 
+    fn is_writable(&self) -> bool {
+        let is_writable = |step: &EdgeStep<'_, N>| match step {
+            EdgeStep::TypeName | EdgeStep::Cursor => true,
+            EdgeStep::Node(_, plan) => plan.is_writable(),
+        };
+        !self.steps.is_empty() && self.steps.iter().all(is_writable)
+    }
+
+    fn write(&self, ctx: &ContextSelectionSet<'_>, edge: &Edge<'_, N>, i: usize, sheet: &mut Sheet<'a>) {
+        for (n, (name, step)) in self.empty.keys().zip(&self.steps).enumerate() {
+            sheet.text.push(if n == 0 { b'{' } else { b',' });
+            write_name(name, &mut sheet.text);
+            match step {
+                EdgeStep::TypeName => Edge::<N>::type_name().as_ref().write(&mut sheet.text),
+                EdgeStep::Cursor => edge.place().write(&mut sheet.text),
+                EdgeStep::Node(field, plan) => plan.write(ctx, edge.element(), (Some(i), Some(field)), sheet),
+            }
+        }
+        sheet.text.push(b'}');
+    }
+
     fn fill(&self, ctx: &ContextSelectionSet<'_>, edge: &Edge<'_, N>) -> (Row, Vec<LateNode<'a>>) {
         let (mut row, mut rest) = (self.empty.clone(), Vec::new());
         for (at, step) in self.steps.iter().enumerate() {
@@ -463,6 +715,15 @@ impl<N: Listed> OutputType for Edges<'_, N> {
         let edges = self.0.all_edges();
         let plan = if is_stock::<N>(ctx) { None } else { EdgePlan::<N>::of(ctx) };
         let Some(plan) = plan else { return edges.resolve(ctx, field).await };
+        if is_written(ctx) && plan.is_writable() {
+            let mut sheet = Sheet::default();
+            for (i, edge) in edges.iter().enumerate() {
+                sheet.next(i);
+                plan.write(ctx, edge, i, &mut sheet);
+            }
+            sheet.end(edges.len());
+            return sheet.finish(ctx, |i| edges[i].element()).await;
+        }
         let mut rows = Vec::with_capacity(edges.len());
         for (i, edge) in edges.iter().enumerate() {
             let (row, rest) = plan.fill(ctx, edge);

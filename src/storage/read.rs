@@ -114,6 +114,28 @@ pub struct StoredRecord {
     pub provenance: Option<Arc<Provenance>>,
 }
 
+impl StoredRecord {
+    /// The object with its history, where the content at hand is all that it ever had.
+    #[must_use]
+    pub fn alone(&self) -> Option<Object> {
+        if self.versions != 1 {
+            return None;
+        }
+        // A lean record does not tell the digests, which nobody asks a referrer for.
+        let unknown = Digest([0; 32]);
+        let digests = self.provenance.as_ref().map_or((unknown, unknown), |known| (known.digest, known.spec_digest));
+        let version = Version {
+            from: self.first_at,
+            to: self.closed_at,
+            end: self.end,
+            content: Arc::new(Content { digest: digests.0, spec: digests.1, facts: self.content.facts.clone() }),
+            observation: 0,
+        };
+        let history = History { versions: vec![version] };
+        Some(Object { id: self.object, key: self.key.clone(), uid: self.uid.clone(), history })
+    }
+}
+
 /// How much of a record is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Breadth {
@@ -436,10 +458,7 @@ impl<T: Packed> Packed for Numbered<T> {
 
 packed_row! {
     struct GroupRow {
-        kind: String,
-        cluster: String,
-        namespace: String,
-        name: String,
+        i: i64,
         uid: String,
         object_id: i64,
         from_at: i64,
@@ -571,47 +590,25 @@ impl AsOf {
     /// # Errors
     /// If the database fails.
     pub async fn find_nodes(&self, keys: &[(i64, NaturalKey)]) -> Result<HashMap<usize, i64>, StoreError> {
-        #[derive(Serialize)]
-        struct Key<'a> {
-            i: usize,
-            source_id: i64,
-            kind: &'a str,
-            cluster: &'a str,
-            namespace: &'a str,
-            name: &'a str,
-        }
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<Key> = keys
-            .iter()
-            .enumerate()
-            .map(|(i, (source_id, key))| Key {
-                i,
-                source_id: *source_id,
-                kind: &key.kind,
-                cluster: &key.cluster,
-                namespace: &key.namespace,
-                name: &key.name,
-            })
-            .collect();
-        let found: Vec<Found> = self.pool.list(&sql::NODES_LOOKUP, &[self.tenant.into(), json(&rows)]).await?;
-        found
-            .into_iter()
-            .map(|Found { i, id }| Ok((usize::try_from(i).map_err(|_| StoreError::Corrupt("index".to_owned()))?, id)))
-            .collect()
+        let args = [self.tenant.into(), json(&asked_keys(keys))];
+        let found: Vec<Found> = self.pool.list(&sql::NODES_LOOKUP, &args).await?;
+        found.into_iter().map(|Found { i, id }| Ok((place(i)?, id))).collect()
     }
 
-    /// The objects of nodes with their whole histories, by natural key.
+    /// The objects of keys within sources with their whole histories, by their place in `keys`; keys that
+    /// have none are left out.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn list_groups(&self, nodes: &[i64]) -> Result<HashMap<NaturalKey, Vec<Object>>, StoreError> {
-        let mut groups: HashMap<NaturalKey, Vec<Object>> = HashMap::new();
-        if nodes.is_empty() {
+    pub async fn list_groups(&self, keys: &[(i64, NaturalKey)]) -> Result<HashMap<usize, Vec<Object>>, StoreError> {
+        let mut groups: HashMap<usize, Vec<Object>> = HashMap::new();
+        if keys.is_empty() {
             return Ok(groups);
         }
-        let rows: Vec<GroupRow> = self.batch(&sql::GROUPS_OF_NODES, &nodes).await?;
+        let rows: Vec<GroupRow> = self.batch(&sql::GROUPS_BY_NAME, &asked_keys(keys)).await?;
         for row in rows {
             let version = Version {
                 from: row.from_at,
@@ -624,13 +621,13 @@ impl AsOf {
                 }),
                 observation: row.observation_id,
             };
-            let key = NaturalKey { kind: row.kind, cluster: row.cluster, namespace: row.namespace, name: row.name };
-            let objects = groups.entry(key.clone()).or_default();
+            let i = place(row.i)?;
+            let objects = groups.entry(i).or_default();
             match objects.last_mut().filter(|object| object.id == row.object_id) {
                 Some(object) => object.history.versions.push(version),
                 None => objects.push(Object {
                     id: row.object_id,
-                    key,
+                    key: keys.get(i).map(|(_, key)| key.clone()).ok_or_else(no_place)?,
                     uid: some_text(row.uid),
                     history: History { versions: vec![version] },
                 }),
@@ -1031,6 +1028,40 @@ pub(super) fn or_empty(text: Option<&str>) -> Arg {
 fn status_arg(status: Option<ChainStatus>) -> Arg {
     let name = status.and_then(|status| serde_json::to_value(status).ok());
     name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().into()
+}
+
+/// A key that is asked for, with its place.
+#[derive(Serialize)]
+struct AskedKey<'a> {
+    i: usize,
+    source_id: i64,
+    kind: &'a str,
+    cluster: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+fn asked_keys(keys: &[(i64, NaturalKey)]) -> Vec<AskedKey<'_>> {
+    keys.iter()
+        .enumerate()
+        .map(|(i, (source_id, key))| AskedKey {
+            i,
+            source_id: *source_id,
+            kind: &key.kind,
+            cluster: &key.cluster,
+            namespace: &key.namespace,
+            name: &key.name,
+        })
+        .collect()
+}
+
+/// The place of what was asked for.
+fn place(i: i64) -> Result<usize, StoreError> {
+    usize::try_from(i).map_err(|_| no_place())
+}
+
+fn no_place() -> StoreError {
+    StoreError::Corrupt("a row for what was not asked".to_owned())
 }
 
 fn some_text(text: String) -> Option<String> {

@@ -1117,13 +1117,15 @@ catalogue! {
     NODES_LOOKUP = "SELECT r.i, n.id FROM {rows $2: i int, source_id int, kind text, cluster text, namespace text, name text} r \
         JOIN node n ON n.tenant_id = $1 AND n.source_id = r.source_id AND n.kind = r.kind AND n.namespace = r.namespace \
         AND n.name = r.name AND n.cluster = r.cluster";
-    /// The objects of nodes with their versions and contents as of a commit: for resolving names in time.
-    GROUPS_OF_NODES = "SELECT n.kind, n.cluster, n.namespace, n.name, o.uid, v.object_id, v.from_at, v.to_at, v.end_kind, \
-        v.observation_id, c.digest, c.spec_digest, c.facts \
-        FROM object o JOIN node n ON n.tenant_id = o.tenant_id AND n.id = o.node_id \
+    /// The objects of keys with their versions and contents as of a commit: for resolving names in time.
+    GROUPS_BY_NAME = "SELECT r.i, o.uid, v.object_id, v.from_at, v.to_at, v.end_kind, v.observation_id, \
+        c.digest, c.spec_digest, c.facts \
+        FROM {rows $2: i int, source_id int, kind text, cluster text, namespace text, name text} r \
+        JOIN node n ON n.tenant_id = $1 AND n.source_id = r.source_id AND n.kind = r.kind AND n.namespace = r.namespace \
+        AND n.name = r.name AND n.cluster = r.cluster \
+        JOIN object o ON o.tenant_id = n.tenant_id AND o.node_id = n.id \
         JOIN version v ON v.tenant_id = o.tenant_id AND v.object_id = o.id AND v.from_seq <= $3 AND v.to_seq > $3 \
-        JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id \
-        WHERE o.tenant_id = $1 AND o.node_id IN {ints $2} ORDER BY v.object_id, v.n";
+        JOIN content c ON c.tenant_id = v.tenant_id AND c.id = v.content_id ORDER BY r.i, v.object_id, v.n";
     /// One object's state as of a commit.
     RECORDS_BY_OBJECT = concat!("SELECT ", record_columns!(),
         "WHERE s.tenant_id = $1 AND s.object_id IN {ints $2} AND s.from_seq <= $3 AND s.to_seq > $3");

@@ -158,8 +158,8 @@ impl Both<'_> {
             .with_database(database_cpu))
     }
 
-    /// G7: what 20 fields of 1,000 nodes cost beyond the same nodes without fields, against serde_json
-    /// of the same values in structs.
+    /// G7: what 20 fields of 1,000 nodes cost beyond the same nodes with one of them, for which the same
+    /// columns are read, against the same difference of serde_json with structs.
     async fn execution(&self) -> Result<Line> {
         let length = chains(self.bench)[0].1;
         let with = |fields: &str| {
@@ -169,7 +169,7 @@ impl Both<'_> {
             );
             Call::graphql(&query, &chain_variables(length))
         };
-        let (bare, wide) = (with("__typename"), with(WIDE));
+        let (bare, wide) = (with("asserter"), with(WIDE));
         let answer: Value = serde_json::from_slice(&once(&self.server.host, &wide).await?)?;
         let nodes: Vec<Wide> = serde_json::from_value(answer["data"]["revisionChain"]["revisions"]["nodes"].clone())?;
         ensure!(nodes.len() == length, "{} nodes", nodes.len());
@@ -181,12 +181,17 @@ impl Both<'_> {
         let time = self.bench.time;
         let passes = self.bench.size(50, 2_000);
         // Both sides by CPU time: requests of the system wait for the store as well.
+        let narrow: Vec<Narrow> = nodes.iter().map(|node| Narrow { asserter: &node.asserter }).collect();
         let limit = async || {
             let (start, cpu) = (Instant::now(), own_cpu());
             for _ in 0..passes {
                 std::hint::black_box(serde_json::to_vec(std::hint::black_box(&nodes))?);
             }
-            Ok(Sample::new(passes, start.elapsed(), own_cpu() - cpu))
+            let (wall, wide) = (start.elapsed(), own_cpu() - cpu);
+            for _ in 0..passes {
+                std::hint::black_box(serde_json::to_vec(std::hint::black_box(&narrow))?);
+            }
+            Ok(Sample::new(passes, wall, 2.0 * wide - (own_cpu() - cpu)))
         };
         let system = async || {
             let bare = self.sample(self.server, &bare, time).await?;
@@ -198,6 +203,12 @@ impl Both<'_> {
         let what = format!("{}: executing {length} × 20 fields, against serde_json of structs (CPU)", self.kind);
         Ok(pairs.line("G7", what, "× CPU", Target::AtMost(3.5), |s| s.cpu / s.operations))
     }
+}
+
+/// A node with the one field that is asked for in any case.
+#[derive(serde::Serialize)]
+struct Narrow<'a> {
+    asserter: &'a str,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -6,6 +6,7 @@
 //! at each fragment once. The parsed document is handed on, so that it is parsed only once.
 
 mod measure;
+mod repeats;
 mod scan;
 
 use std::collections::HashSet;
@@ -15,6 +16,7 @@ use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Opera
 use async_graphql::{Name, Pos, Request, ServerError, Value, Variables};
 
 use self::measure::{Meter, Size, Tally};
+pub use self::repeats::repeats;
 use super::code;
 use super::limits::GuardLimits;
 
@@ -30,6 +32,8 @@ pub struct Guarded {
     pub cost: u64,
     /// Selections the guard looked at: grows with the text, not with its expansion.
     pub visited: u64,
+    /// Several selections may give one field of the answer, which is merged from them.
+    pub repeats: bool,
 }
 
 /// Whether a document is wrong in itself or only too much for this server.
@@ -125,8 +129,9 @@ pub fn check(mut request: Request, limits: &GuardLimits) -> Result<Guarded, Guar
         check_variables(chosen, &request.variables)?;
         keep_declared(chosen, &mut request.variables);
     }
+    let repeats = repeats(&document);
     request.set_parsed_query(document);
-    Ok(Guarded { request, operation, cost, visited })
+    Ok(Guarded { request, operation, cost, visited, repeats })
 }
 
 /// What a token of a document may take once it is parsed, in bytes: a field alone with its name.
@@ -138,6 +143,7 @@ pub struct Known {
     document: ExecutableDocument,
     /// The cost of each operation, in the order of the document; none where variables decide it.
     costs: Vec<Option<u64>>,
+    repeats: bool,
     size: usize,
 }
 
@@ -166,7 +172,7 @@ pub fn known(request: &mut Request, limits: &GuardLimits) -> Option<Known> {
     };
     let costs = document.operations.iter().map(|(_, operation)| cost(&operation.node)).collect();
     let tokens = scan::scan(&request.query).ok()?.tokens;
-    Some(Known { size: 2 * request.query.len() + tokens * BYTES_A_TOKEN, costs, document })
+    Some(Known { size: 2 * request.query.len() + tokens * BYTES_A_TOKEN, costs, repeats: repeats(&document), document })
 }
 
 /// Checks a request whose document is known: what its variables and its choice of an operation decide.
@@ -191,7 +197,7 @@ pub fn check_known(mut request: Request, known: &Known, limits: &GuardLimits) ->
     }
     let operation = chosen.map(|operation| operation.ty);
     request.set_parsed_query(known.document.clone());
-    Ok(Guarded { request, operation, cost, visited })
+    Ok(Guarded { request, operation, cost, visited, repeats: known.repeats })
 }
 
 fn check_text(text: &str, limits: &GuardLimits) -> Result<(), GuardError> {

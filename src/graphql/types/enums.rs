@@ -6,6 +6,7 @@ use async_graphql::Enum;
 use crate::domain::findings;
 use crate::domain::history::End;
 use crate::domain::sequence;
+use crate::graphql::written::written_enums;
 use crate::storage;
 
 /// Defines an enum of words that records use.
@@ -361,3 +362,5 @@ pub enum VersionEnd {
     /// A younger object took the record's name.
     Successor,
 }
+
+written_enums![ChainStatus, ClosedBy, DriftStatus, FindingCode, OperationStatus, Severity, VersionEnd];

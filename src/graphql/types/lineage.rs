@@ -8,6 +8,7 @@ use super::enums::CreationRationale;
 use super::record::Recorded;
 use super::reference::RecordRef;
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::One;
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::service::query::{Body, Relation, bounded, member_text};
 
@@ -145,7 +146,7 @@ impl LineageLabels {
 #[Object]
 impl LineageLabels {
     /// The lineage index of the root; null where the labels name none.
-    async fn root_index(&self) -> Result<Option<RecordRef>, ApiError> {
+    async fn root_index(&self) -> Result<Option<One<RecordRef>>, ApiError> {
         let Some(name) = self.index.clone() else { return Ok(None) };
         let namespace = self.index_namespace.clone().unwrap_or_else(|| self.recorded.record.key.namespace.clone());
         self.recorded.refer(Relation::RootIndex { namespace, name }).await

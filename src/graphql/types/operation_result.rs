@@ -16,7 +16,7 @@ use super::sequence::OperationSequence;
 use crate::domain::facts::{Detail, ResultFacts};
 use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
-use crate::graphql::rows::{PlainField, plain};
+use crate::graphql::rows::{LateField, One, PlainField, late, plain};
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::graphql::view::PositionKey;
 use crate::service::query::{Body, Position, Relation, member_text};
@@ -86,7 +86,7 @@ record_object! {
         }
 
         /// The predecessor in the chain. Null for a first revision.
-        async fn previous(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn previous(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Previous { version: self.0.record.content.n }).await
         }
 
@@ -96,12 +96,12 @@ record_object! {
         }
 
         /// The execution that the result is of: its owner, else the one that it names.
-        async fn pack_execution(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn pack_execution(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Execution).await
         }
 
         /// The pack that was deployed; where an early failure names none, that of the execution.
-        async fn cluster_pack(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn cluster_pack(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Pack).await
         }
 
@@ -241,6 +241,7 @@ impl Listed for PackOperationResult {
         Self::RECORD_PLAIN,
         plain![revision, target_cluster_ref, capability, status, status_raw, started_at, completed_at, superseded],
     ];
+    const LATE: &'static [LateField<Self>] = late![cluster_pack, pack_execution, previous];
 }
 
 /// A page of the resources that a record lists as deployed; `None` where it does not.

@@ -6,7 +6,7 @@ use super::record::record_object;
 use super::reference::RecordRef;
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
-use crate::graphql::rows::{PlainField, plain};
+use crate::graphql::rows::{LateField, One, PlainField, late, plain};
 use crate::service::query::{ChainPick, Relation, SequenceName};
 
 record_object! {
@@ -14,7 +14,7 @@ record_object! {
     /// name; each begins an epoch of its sequence.
     PackExecution {
         /// The pack, with the version that the execution expects.
-        async fn cluster_pack(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn cluster_pack(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Pack).await
         }
 
@@ -39,7 +39,7 @@ record_object! {
         }
 
         /// The result that the execution reports. It may never have been seen.
-        async fn operation_result(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn operation_result(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Report).await
         }
 
@@ -60,4 +60,5 @@ record_object! {
 impl Listed for PackExecution {
     const NAME: &'static str = "PackExecution";
     const PLAIN: &'static [&'static [PlainField<Self>]] = &[Self::RECORD_PLAIN, plain![target_cluster_ref]];
+    const LATE: &'static [LateField<Self>] = late![cluster_pack, operation_result, revision_chain];
 }

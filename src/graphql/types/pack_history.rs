@@ -8,6 +8,7 @@ use super::record::Recorded;
 use super::reference::RecordRef;
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::One;
 use crate::graphql::view::PositionKey;
 use crate::service::query::Relation;
 
@@ -23,12 +24,12 @@ impl PackHistoryEntry {
     }
 
     /// The pack that it deployed.
-    async fn cluster_pack(&self) -> Result<Option<RecordRef>, ApiError> {
+    async fn cluster_pack(&self) -> Result<Option<One<RecordRef>>, ApiError> {
         self.0.refer(Relation::Pack).await
     }
 
     /// The execution that it is of.
-    async fn pack_execution(&self) -> Result<Option<RecordRef>, ApiError> {
+    async fn pack_execution(&self) -> Result<Option<One<RecordRef>>, ApiError> {
         self.0.refer(Relation::Execution).await
     }
 

@@ -9,6 +9,7 @@ use super::security::{SignatureClaim, SignaturePlace};
 use crate::domain::facts::Detail;
 use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::One;
 use crate::graphql::scalar::DateTime;
 use crate::service::query::Relation;
 
@@ -23,7 +24,7 @@ record_object! {
     /// in place.
     PackInstance {
         /// The pack that is installed, with its version.
-        async fn cluster_pack(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn cluster_pack(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Pack).await
         }
 
@@ -41,7 +42,7 @@ record_object! {
         }
 
         /// The execution that owns the instance.
-        async fn pack_execution(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn pack_execution(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Execution).await
         }
 

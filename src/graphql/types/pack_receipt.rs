@@ -14,7 +14,7 @@ use crate::domain::facts::{Detail, ReceiptFacts};
 use crate::domain::time::parse_rfc3339;
 use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
-use crate::graphql::rows::{PlainField, plain};
+use crate::graphql::rows::{LateField, One, PlainField, late, plain};
 use crate::graphql::scalar::DateTime;
 use crate::service::query::Relation;
 
@@ -35,12 +35,12 @@ record_object! {
         }
 
         /// The pack that was delivered, with its version where the record carries it.
-        async fn cluster_pack(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn cluster_pack(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Pack).await
         }
 
         /// The instance that the receipt is of: the one that it names, else the one of its own name.
-        async fn pack_instance(&self) -> Result<Option<RecordRef>, ApiError> {
+        async fn pack_instance(&self) -> Result<Option<One<RecordRef>>, ApiError> {
             self.0.refer(Relation::Instance).await
         }
 
@@ -180,6 +180,7 @@ impl PackReceipt {
 
 impl Listed for PackReceipt {
     const NAME: &'static str = "PackReceipt";
+    const LATE: &'static [LateField<Self>] = late![cluster_pack, pack_instance];
     const PLAIN: &'static [&'static [PlainField<Self>]] = &[
         Self::RECORD_PLAIN,
         plain![

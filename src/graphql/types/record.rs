@@ -1,8 +1,12 @@
 //! What every record has, and the type of the kinds that have nothing else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use async_graphql::{ID, Interface};
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{ContextSelectionSet, ID, Interface, OutputType, Positioned, ServerResult, Value};
+use futures_util::FutureExt as _;
 
 use super::cluster_pack::ClusterPack;
 use super::common::{Condition, KeyValue, RecordWarning};
@@ -17,11 +21,11 @@ use super::pack_instance::PackInstance;
 use super::pack_receipt::PackReceipt;
 use super::reference::RecordRef;
 use super::version::RecordVersion;
-use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
+use crate::graphql::rows::{One, PlainField, one};
 use crate::graphql::scalar::{DateTime, Digest, Int53, Json};
 use crate::graphql::view::{FindingsKey, VersionKey, VersionsKey, View};
 use crate::service::query::{Body, Question, Relation, member_text};
@@ -51,8 +55,7 @@ impl Recorded {
     /// Its global id.
     #[must_use]
     pub fn id(&self) -> ID {
-        let NaturalKey { kind, cluster, namespace, name } = self.record.key.clone();
-        GlobalId::Record(self.source().to_owned(), kind, cluster, namespace, name, self.record.uid.clone()).encode()
+        GlobalId::of_record(self.source(), &self.record.key, self.record.uid.as_deref())
     }
 
     /// Its raw object.
@@ -91,18 +94,17 @@ impl Recorded {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn refer(&self, relation: Relation) -> Result<Option<RecordRef>, ApiError> {
-        let question =
-            Question { source: self.record.source, key: self.record.key.clone(), object: self.record.object, relation };
+    pub async fn refer(&self, relation: Relation) -> Result<Option<One<RecordRef>>, ApiError> {
+        let question = Question { record: Arc::clone(&self.record), relation };
         let reference = self.view.load(question).await?;
-        Ok(reference.map(|reference| RecordRef::resolved(&self.view, reference)))
+        Ok(reference.map(|reference| One(RecordRef::resolved(&self.view, reference))))
     }
 
     /// Its owners.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn owners(&self) -> Result<Vec<RecordRef>, ApiError> {
+    pub async fn owners(&self) -> Result<Vec<One<RecordRef>>, ApiError> {
         let body = self.body().await?;
         let relations: Vec<Relation> = body
             .objects(&["metadata", "ownerReferences"])
@@ -306,7 +308,7 @@ macro_rules! record_object {
             /// `metadata.ownerReferences`, resolved by uid.
             pub(crate) async fn owners(
                 &self,
-            ) -> Result<Vec<$crate::graphql::types::reference::RecordRef>, $crate::graphql::error::ApiError> {
+            ) -> Result<Vec<$crate::graphql::rows::One<$crate::graphql::types::reference::RecordRef>>, $crate::graphql::error::ApiError> {
                 self.0.owners().await
             }
 
@@ -476,7 +478,7 @@ record_object! {
         ty = "Option<String>",
         desc = "Who declared the object, as the platform noted in its annotations."
     ),
-    field(name = "owners", ty = "Vec<RecordRef>", desc = "`metadata.ownerReferences`, resolved by uid."),
+    field(name = "owners", ty = "Vec<One<RecordRef>>", desc = "`metadata.ownerReferences`, resolved by uid."),
     field(name = "live", ty = "bool", desc = "Whether the object still exists, as far as is known."),
     field(
         name = "first_seen_at",
@@ -567,6 +569,42 @@ impl Record {
             _ => KubernetesRecord(recorded).into(),
         }
     }
+}
+
+/// A record that stands alone, resolved as one of the type of its kind.
+pub struct Shown(pub Record);
+
+impl OutputType for Shown {
+    fn type_name() -> Cow<'static, str> {
+        <Record as OutputType>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        <Record as OutputType>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <Record as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        match &self.0 {
+            Record::ClusterPack(node) => one(node, ctx, field).boxed(),
+            Record::PackExecution(node) => one(node, ctx, field).boxed(),
+            Record::PackOperationResult(node) => one(node, ctx, field).boxed(),
+            Record::PackReceipt(node) => one(node, ctx, field).boxed(),
+            Record::PackInstance(node) => one(node, ctx, field).boxed(),
+            Record::DriftSignal(node) => one(node, ctx, field).boxed(),
+            Record::LineageIndex(node) => one(node, ctx, field).boxed(),
+            Record::KubernetesRecord(node) => one(node, ctx, field).boxed(),
+        }
+        .await
+    }
+}
+
+impl Listed for KubernetesRecord {
+    const NAME: &'static str = "KubernetesRecord";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[Self::RECORD_PLAIN];
 }
 
 impl Listed for Record {

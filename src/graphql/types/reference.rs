@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_graphql::{Context, Object};
 use tokio::sync::OnceCell;
 
-use super::record::{Record, Recorded};
+use super::record::{Record, Recorded, Shown};
 use crate::domain::identity::NaturalKey;
 use crate::graphql::breadth::of_record;
+use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
+use crate::graphql::rows::{LateField, PlainField, late, plain};
 use crate::graphql::view::{RecordKey, View};
 use crate::service::ingest::item::RecordName;
 use crate::service::query::{Identity, Reference, Which};
@@ -106,16 +108,22 @@ impl RecordRef {
     }
 
     /// The record; null while it was never seen.
-    async fn record(&self, ctx: &Context<'_>) -> Result<Option<Record>, ApiError> {
+    async fn record(&self, ctx: &Context<'_>) -> Result<Option<Shown>, ApiError> {
         match &self.0 {
             Target::Resolved(view, reference) => {
                 let Some(row) = reference.target else { return Ok(None) };
                 let found = view.load(RecordKey(row, of_record(ctx))).await?;
-                Ok(found.map(|record| Record::of(Recorded::new(view, record))))
+                Ok(found.map(|record| Shown(Record::of(Recorded::new(view, record)))))
             }
-            Target::Written { late, source, name } => written(late.get().await?, source, name).await,
+            Target::Written { late, source, name } => Ok(written(late.get().await?, source, name).await?.map(Shown)),
         }
     }
+}
+
+impl Listed for RecordRef {
+    const NAME: &'static str = "RecordRef";
+    const PLAIN: &'static [&'static [PlainField<Self>]] = &[plain![kind, namespace, name, uid, version]];
+    const LATE: &'static [LateField<Self>] = late![record];
 }
 
 async fn written(view: &View, source: &str, name: &RecordName) -> Result<Option<Record>, ApiError> {

@@ -40,6 +40,7 @@ pub use self::reply::publish;
 use crate::graphql::code;
 use crate::graphql::guard::{self, Guarded, Known};
 use crate::graphql::limits::GuardLimits;
+use crate::graphql::written::WriteLists;
 
 /// Methods of `/graphql`.
 const METHODS: &str = "GET, HEAD, POST";
@@ -177,7 +178,11 @@ impl<E: Executor> GraphqlService<E> {
     async fn execute(&self, parts: &Parts, mut checked: Checked, media: Media) -> Result<Reply, Refusal> {
         let trace = trace_id(parts);
         let new = checked.new_document(&self.limits.guard);
-        let executed = self.run((self.prepare)(parts, checked.guarded.request), &trace).await?;
+        let mut request = (self.prepare)(parts, checked.guarded.request);
+        if !checked.guarded.repeats {
+            request = request.data(WriteLists);
+        }
+        let executed = self.run(request, &trace).await?;
         if let Some((text, document)) = new.filter(|_| !reply::is_request_error(&executed)) {
             self.documents.keep(&text, document);
         }

@@ -1,15 +1,15 @@
 //! Turns what the executor answers into what a client may read.
 
-use std::io::{self, Write};
+use std::collections::BTreeMap;
 
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::http::StatusCode;
-use serde::Serialize;
 
 use super::limits::GraphqlLimits;
 use super::media::Media;
 use super::refusal::Refusal;
 use crate::graphql::code;
+use crate::graphql::written::{text_size, write_name, write_value};
 
 /// What a client reads of a fault of ours.
 pub const INTERNAL_MESSAGE: &str = "The server failed; its log has the cause under this trace id.";
@@ -22,27 +22,12 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// The members of a response, `data` left out when nothing was executed.
-#[derive(Serialize)]
-struct Members<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ServerError],
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    extensions: &'a std::collections::BTreeMap<String, Value>,
-}
-
 /// The JSON of a refusal.
 ///
 /// # Errors
 /// Only if JSON cannot be written to memory.
 pub fn refused(refusal: &Refusal) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&Members {
-        data: None,
-        errors: std::slice::from_ref(refusal.error.as_ref()),
-        extensions: &std::collections::BTreeMap::new(),
-    })
+    write(None, std::slice::from_ref(refusal.error.as_ref()), &BTreeMap::new())
 }
 
 /// The reply to an executed request.
@@ -51,12 +36,20 @@ pub fn refused(refusal: &Refusal) -> serde_json::Result<Vec<u8>> {
 /// A [`Refusal`] when the response would be larger than the limit.
 pub fn executed(mut executed: Executed, media: Media, limits: &GraphqlLimits, trace: &str) -> Result<Reply, Refusal> {
     let refused = publish(&mut executed, limits, trace);
-    let members = Members {
-        data: (!refused).then_some(&executed.data),
-        errors: &executed.errors,
-        extensions: &executed.extensions,
+    let too_large = || {
+        let limit = limits.response_bytes;
+        let message = format!("The response would be larger than {limit} bytes; select less or ask for smaller pages.");
+        Refusal::new(StatusCode::BAD_REQUEST, code::QUERY_TOO_COMPLEX, message)
     };
-    Ok(Reply { status: status(&executed, refused, media), body: bounded_json(&members, limits.response_bytes)? })
+    if text_size(&executed.data) > limits.response_bytes {
+        return Err(too_large());
+    }
+    let data = (!refused).then_some(&executed.data);
+    let body = write(data, &executed.errors, &executed.extensions).map_err(|_error| Refusal::internal(trace))?;
+    if body.len() > limits.response_bytes {
+        return Err(too_large());
+    }
+    Ok(Reply { status: status(&executed, refused, media), body })
 }
 
 /// Makes the errors of `executed` fit for clients: each has a code, none tells of the inside, and a
@@ -148,32 +141,32 @@ fn shorten(message: &mut String, limit: usize) {
     }
 }
 
-fn bounded_json(members: &Members<'_>, limit: usize) -> Result<Vec<u8>, Refusal> {
-    let mut bounded = Bounded { bytes: Vec::new(), limit };
-    serde_json::to_writer(&mut bounded, members).map_err(|_full| {
-        let message = format!("The response would be larger than {limit} bytes; select less or ask for smaller pages.");
-        let status = StatusCode::BAD_REQUEST;
-        Refusal::new(status, code::QUERY_TOO_COMPLEX, message)
-    })?;
-    Ok(bounded.bytes)
+/// The JSON of a response, `data` left out when nothing was executed.
+fn write(
+    data: Option<&Value>,
+    errors: &[ServerError],
+    extensions: &BTreeMap<String, Value>,
+) -> serde_json::Result<Vec<u8>> {
+    // All but long lists is small.
+    let mut out = Vec::with_capacity(1024 + data.map_or(0, text_size));
+    if let Some(data) = data {
+        member("data", &mut out);
+        write_value(data, &mut out);
+    }
+    if !errors.is_empty() {
+        member("errors", &mut out);
+        serde_json::to_writer(&mut out, errors)?;
+    }
+    if !extensions.is_empty() {
+        member("extensions", &mut out);
+        serde_json::to_writer(&mut out, extensions)?;
+    }
+    out.extend_from_slice(if out.is_empty() { b"{}" } else { b"}" });
+    Ok(out)
 }
 
-/// Memory that takes no more than `limit` bytes.
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + part.len() > self.limit {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(part);
-        Ok(part.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Begins a member of the response.
+fn member(name: &str, out: &mut Vec<u8>) {
+    out.push(if out.is_empty() { b'{' } else { b',' });
+    write_name(name, out);
 }

@@ -4,6 +4,8 @@
 //! rules run again, so that a whole page of references costs a few statements.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use crate::domain::facts::Detail;
 use crate::domain::history::Version;
@@ -13,6 +15,7 @@ use crate::domain::reference;
 use crate::domain::world::{Object, Reader, World, pack_name, resolve_pack, result_facts};
 
 use super::{QueryError, Scope};
+use crate::storage::StoredRecord;
 
 /// The references that a record can make.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,17 +51,28 @@ pub enum Relation {
     },
 }
 
-/// Asks for one reference of one record.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Asks for one reference of one record. Records are told apart by their rows.
+#[derive(Debug, Clone)]
 pub struct Question {
-    /// The record's source.
-    pub source: i64,
-    /// Its natural key.
-    pub key: NaturalKey,
-    /// Its row.
-    pub object: i64,
+    /// The record.
+    pub record: Arc<StoredRecord>,
     /// Which reference.
     pub relation: Relation,
+}
+
+impl PartialEq for Question {
+    fn eq(&self, other: &Self) -> bool {
+        self.record.object == other.record.object && self.relation == other.relation
+    }
+}
+
+impl Eq for Question {}
+
+impl Hash for Question {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.record.object.hash(state);
+        self.relation.hash(state);
+    }
 }
 
 /// A reference.
@@ -99,13 +113,16 @@ impl Scope {
     /// If the store fails.
     pub async fn resolve(&self, asked: &[Question]) -> Result<Vec<Option<Reference>>, QueryError> {
         let mut worlds: HashMap<i64, World> = HashMap::new();
+        // A record that never changed is known from its row; of others, the history is loaded.
+        let referrers: Vec<Option<Object>> = asked.iter().map(|question| question.record.alone()).collect();
         loop {
             let mut missing: BTreeSet<(i64, NaturalKey)> = BTreeSet::new();
             let mut answers = Vec::with_capacity(asked.len());
-            for question in asked {
-                let reader = Reader::new(worlds.entry(question.source).or_default());
-                answers.push(answer(&reader, question));
-                missing.extend(reader.finish().missing.into_iter().map(|key| (question.source, key)));
+            for (question, referrer) in asked.iter().zip(&referrers) {
+                let source = question.record.source;
+                let reader = Reader::new(worlds.entry(source).or_default());
+                answers.push(answer(&reader, question, referrer.as_ref()));
+                missing.extend(reader.finish().missing.into_iter().map(|key| (source, key)));
             }
             if missing.is_empty() {
                 return Ok(answers);
@@ -120,26 +137,18 @@ impl Scope {
         missing: BTreeSet<(i64, NaturalKey)>,
     ) -> Result<(), QueryError> {
         let missing: Vec<(i64, NaturalKey)> = missing.into_iter().collect();
-        let nodes = self.as_of.find_nodes(&missing).await?;
-        let mut by_source: HashMap<i64, Vec<i64>> = HashMap::new();
-        for (i, node) in nodes {
-            by_source.entry(missing[i].0).or_default().push(node);
-        }
-        let mut groups = HashMap::new();
-        // One statement a source: natural keys repeat across sources.
-        for (source, nodes) in by_source {
-            groups.insert(source, self.as_of.list_groups(&nodes).await?);
-        }
-        for (source, key) in missing {
-            let objects = groups.get_mut(&source).and_then(|groups| groups.remove(&key)).unwrap_or_default();
+        let mut groups = self.as_of.list_groups(&missing).await?;
+        for (i, (source, key)) in missing.into_iter().enumerate() {
+            let objects = groups.remove(&i).unwrap_or_default();
             worlds.entry(source).or_default().put_group(key, objects);
         }
         Ok(())
     }
 }
 
-fn answer(reader: &Reader, question: &Question) -> Option<Reference> {
-    let object = reader.group(&question.key).iter().find(|object| object.id == question.object)?;
+fn answer(reader: &Reader, question: &Question, referrer: Option<&Object>) -> Option<Reference> {
+    let is_it = |object: &&Object| object.id == question.record.object;
+    let object = referrer.or_else(|| reader.group(&question.record.key).iter().find(is_it))?;
     match &question.relation {
         Relation::Previous { version } => previous(reader, object, *version),
         Relation::Execution => execution(reader, object),

@@ -24,11 +24,14 @@ fn variables() -> Value {
     json!({"yes": true, "no": false})
 }
 
-/// Asks on both ways; the answer.
+/// Asks on all ways; the answer.
 async fn same(api: &Api, query: &str) -> String {
     let stock = api.text(query, &variables(), true).await;
     let filled = api.text(query, &variables(), false).await;
     assert_eq!(filled, stock, "{query}");
+    if let Some(written) = api.written(query, &variables()).await {
+        assert_eq!(written, stock, "{query}");
+    }
     stock
 }
 

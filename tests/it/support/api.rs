@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_graphql::{Request, Response, Variables};
 use packtrail::auth::{IngestBinding, Principal, Scope, TenantSet};
 use packtrail::graphql::context::RequestContext;
+use packtrail::graphql::guard::repeats;
 use packtrail::graphql::raw::RawVariables;
 use packtrail::graphql::rows::StockOnly;
+use packtrail::graphql::written::{WriteLists, write_value};
 use packtrail::graphql::{ApiSchema, schema};
 use packtrail::service::ingest::writer::Writer;
 use packtrail::storage::Store;
@@ -79,6 +81,20 @@ impl Api {
     pub async fn text(&self, query: &str, variables: &Value, is_stock: bool) -> String {
         let mark = |request: Request| if is_stock { request.data(StockOnly) } else { request };
         serde_json::to_string(&self.respond(query, &variables.to_string(), mark).await).unwrap()
+    }
+
+    /// The text of the response, its lists written at once; `None` if its document does not allow that.
+    pub async fn written(&self, query: &str, variables: &Value) -> Option<String> {
+        let document = async_graphql::parser::parse_query(query).unwrap();
+        if repeats(&document) {
+            return None;
+        }
+        let mut response = self.respond(query, &variables.to_string(), |request| request.data(WriteLists)).await;
+        let mut data = Vec::new();
+        write_value(&std::mem::take(&mut response.data), &mut data);
+        let data = String::from_utf8(data).unwrap();
+        // What is left of it is `{"data":null}`, with errors behind where there are any.
+        Some(serde_json::to_string(&response).unwrap().replacen("null", &data, 1))
     }
 
     async fn respond(&self, query: &str, variables: &str, mark: impl FnOnce(Request) -> Request) -> Response {
