@@ -126,6 +126,12 @@ impl Written for bool {
     }
 }
 
+impl Written for i32 {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_json(self, out);
+    }
+}
+
 impl Written for Int53 {
     fn write(&self, out: &mut Vec<u8>) {
         write_json(&self.0, out);

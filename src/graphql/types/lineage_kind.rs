@@ -5,6 +5,7 @@ use async_graphql::Enum;
 use crate::domain::identity::SEQUENCE;
 use crate::domain::kind;
 use crate::domain::lineage::{EdgeKind, thing};
+use crate::graphql::written::written_enums;
 use crate::storage::{FOUND_CLUSTER, FOUND_FAMILY, FOUND_RESOURCE};
 
 /// The kinds of things that are linked by lineage.
@@ -160,3 +161,5 @@ pub enum LineageEdgeKind {
     /// An execution → any other record that it owns.
     Owns,
 }
+
+written_enums![LineageNodeKind, LineageEdgeKind];

@@ -123,10 +123,7 @@ async fn as_of_takes_numbers_and_times_and_refuses_what_it_cannot_answer() {
             (count("{seq: -1}"), "BAD_USER_INPUT"),
             ("{ asOf(point: {seq: 1}) { asOf(point: {seq: 1}) { __typename } } }".to_owned(), "BAD_USER_INPUT"),
             ("{ asOf(point: {seq: 1}) { search(text: \"cert\") { totalCount } } }".to_owned(), "NOT_SUPPORTED_AS_OF"),
-            (
-                "{ asOf(point: {seq: 1}) { operationStats(groupBy: []) { count } } }".to_owned(),
-                "NOT_SUPPORTED_AS_OF",
-            ),
+            ("{ asOf(point: {seq: 1}) { operationStats(groupBy: []) { count } } }".to_owned(), "NOT_SUPPORTED_AS_OF"),
         ] {
             assert_eq!(api.code(&question).await, code, "{question}");
         }

@@ -16,9 +16,9 @@ use packtrail::domain::operation::Operation;
 use packtrail::domain::record::Resource;
 use packtrail::domain::world::Ended;
 use packtrail::storage::{
-    AskedBeat, Beat, Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow, MovedObservation, NewObject,
-    NewObservation, NewOperation, NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch, QuarantineReason,
-    RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts, WriteTx,
+    AskedBeat, Beat, Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow, MovedObservation,
+    NewObject, NewObservation, NewOperation, NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch,
+    QuarantineReason, RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts, WriteTx,
 };
 use serde_json::json;
 
