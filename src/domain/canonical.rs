@@ -127,7 +127,7 @@ mod tests {
             any::<i64>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
             any::<f64>().prop_map(Value::from),
-            (-1_000_i64..1_000).prop_map(|n| json!(n as f64 / 8.0)),
+            (-1_000_i32..1_000).prop_map(|n| json!(f64::from(n) / 8.0)),
         ];
         let text = prop_oneof![".{0,6}", "[\\x00-\\x7f\u{e000}\u{ffff}\u{10000}\"\\\\]{0,6}"];
         let leaf = prop_oneof![

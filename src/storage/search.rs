@@ -766,7 +766,7 @@ impl AsOf {
         if words.len() < question.words.len() || ranges.iter().any(|range| range.words == 0) {
             return Ok(None);
         }
-        Ok(plan(words, ranges))
+        Ok(plan(&words, ranges))
     }
 
     async fn words_of(&self, documents: Vec<i64>) -> Result<HashMap<i64, BTreeSet<String>>, StoreError> {
@@ -809,7 +809,7 @@ impl AsOf {
     }
 }
 
-fn plan(words: Vec<CommonWord>, mut ranges: Vec<CommonRange>) -> Option<Plan> {
+fn plan(words: &[CommonWord], mut ranges: Vec<CommonRange>) -> Option<Plan> {
     // In one order, whatever the order of rows: ties must not change what is asked.
     ranges.sort_by(|a, b| a.low.cmp(&b.low));
     let rarest_word = words.iter().min_by(|a, b| (a.documents, &a.text).cmp(&(b.documents, &b.text)));

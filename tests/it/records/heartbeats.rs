@@ -55,14 +55,14 @@ struct Tale {
 impl Tale {
     fn new(seed: u64) -> Self {
         let owner = record("PackExecution", "e", "u-e", 1, &json!({"targetClusterRef": "a"}));
-        let mut owned = record("PackReceipt", "r", "u-r", 2, &json!({"targetClusterRef": "a"}));
-        owned["metadata"]["ownerReferences"] =
+        let mut held = record("PackReceipt", "r", "u-r", 2, &json!({"targetClusterRef": "a"}));
+        held["metadata"]["ownerReferences"] =
             json!([{"apiVersion": owner["apiVersion"], "kind": "PackExecution", "name": "e", "uid": "u-e"}]);
         let free = record("PackReceipt", "s", "u-s", 3, &json!({"targetClusterRef": "a"}));
         Self {
             random: ChaCha8Rng::seed_from_u64(seed),
             at: 10,
-            records: vec![owner, owned, free],
+            records: vec![owner, held, free],
             deleted: vec![false; 3],
             sent: Vec::new(),
             inputs: Vec::new(),
@@ -80,7 +80,7 @@ impl Tale {
         self.inputs.push(Input::Item { source: SOURCE.to_owned(), item });
     }
 
-    fn tell(&mut self, kind: &str, object: Value) {
+    fn tell(&mut self, kind: &str, object: &Value) {
         let item = json!({"type": kind, "observedAt": time(self.at), "object": object});
         self.push(item, micros(self.at));
     }
@@ -97,7 +97,8 @@ impl Tale {
         }
         self.deleted[i] = false;
         self.move_on(i);
-        self.tell("MODIFIED", self.records[i].clone());
+        let now = self.records[i].clone();
+        self.tell("MODIFIED", &now);
     }
 
     fn step(&mut self) {
@@ -111,7 +112,8 @@ impl Tale {
             1 => {
                 self.move_on(i);
                 self.deleted[i] = true;
-                self.tell("DELETED", self.records[i].clone());
+                let now = self.records[i].clone();
+                self.tell("DELETED", &now);
             }
             // Another object under the name.
             2 => {
@@ -129,7 +131,7 @@ impl Tale {
             4 => {
                 let mut dump = self.records[i].clone();
                 dump["metadata"].as_object_mut().unwrap().remove("uid");
-                self.tell("MODIFIED", dump);
+                self.tell("MODIFIED", &dump);
             }
             // What was sent before, and what was sent before at another time.
             5 | 6 => {
@@ -141,7 +143,10 @@ impl Tale {
                     self.push(before, at);
                 }
             }
-            7 if !self.deleted[i] => self.tell("MODIFIED", self.records[i].clone()),
+            7 if !self.deleted[i] => {
+                let now = self.records[i].clone();
+                self.tell("MODIFIED", &now);
+            }
             8 => {
                 let items = (0..self.records.len()).filter(|_| self.random.random_ratio(1, 2)).collect::<Vec<_>>();
                 let listed: Vec<Value> =
