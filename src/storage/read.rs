@@ -521,6 +521,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn seq_at(&self, tenant: &str, at: i64) -> Result<i64, StoreError> {
+        let Some(tenant) = self.tenant_id(tenant).await? else { return Ok(0) };
         let found: Option<(i64,)> = self.pool.row(&sql::COMMIT_AT, &[tenant.into(), at.into()]).await?;
         Ok(found.map_or(0, |(seq,)| seq))
     }

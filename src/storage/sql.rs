@@ -1105,8 +1105,8 @@ catalogue! {
     HEAD_OF_TENANT = concat!("SELECT ", head_columns!(),
         "FROM tenant t JOIN ledger_head h ON h.tenant_id = t.id ", head_sources!(), "WHERE t.name = $1 ORDER BY s.name");
     /// The last commit at a time or before.
-    COMMIT_AT = "SELECT c.seq FROM ledger_commit c WHERE c.tenant_id = (SELECT t.id FROM tenant t WHERE t.name = $1) \
-        AND c.committed_at <= $2 ORDER BY c.committed_at DESC, c.seq DESC LIMIT 1";
+    COMMIT_AT = "SELECT seq FROM ledger_commit WHERE tenant_id = $1 AND committed_at <= $2 \
+        ORDER BY committed_at DESC, seq DESC LIMIT 1";
     /// The same as of one of its commits.
     COMMIT_OF_TENANT = concat!("SELECT ", head_columns!(),
         "FROM tenant t JOIN ledger_commit h ON h.tenant_id = t.id AND h.seq = $2 ", head_sources!(),

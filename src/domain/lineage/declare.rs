@@ -9,7 +9,7 @@ use crate::domain::facts::{
 };
 use crate::domain::history::Version;
 use crate::domain::identity::NaturalKey;
-use crate::domain::names::Named;
+use crate::domain::names::{Artifact, Named};
 use crate::domain::world::{Object, Reader, lookup_namespaces, pack_name, result_facts};
 use crate::domain::{kind, operation, reference};
 
@@ -152,14 +152,14 @@ impl Declaring<'_, '_, '_> {
             let other = found.map_or_else(|| placeholder(kind::RESULT, &object.key.namespace, name), vertex);
             self.effect(EdgeKind::Supersedes, other, Field::Previous, None, &stretch);
         }
-        self.deployed();
+        let is_about_pack = self.deployed();
         for stretch in self.stretches(|version| {
             result_facts(version).map(|_| (version.content.spec, version.content.facts.cluster.clone()))
         }) {
             let cluster = thing::cluster(stretch.value.1.as_deref().unwrap_or_default());
             self.cause(EdgeKind::Applied, Vertex::Resources(cluster), Field::Resources, &stretch);
         }
-        self.produced();
+        self.produced(is_about_pack);
         for stretch in self.stretches(|version| version.content.facts.names.cluster_result.clone()) {
             let other = self.in_namespace(CLUSTER_RESULT, &stretch.value, self.brought(&stretch));
             self.effect(EdgeKind::CrossRef, other, Field::ClusterResult, None, &stretch);
@@ -171,7 +171,8 @@ impl Declaring<'_, '_, '_> {
     }
 
     /// The pack that a result names; a result of an early failure names none, but its execution does.
-    fn deployed(&mut self) {
+    /// Returns whether there is one.
+    fn deployed(&mut self) -> bool {
         let object = self.object;
         if pack_name(object.latest()).is_none() {
             let execution = operation::execution(self.reader, object);
@@ -182,31 +183,33 @@ impl Declaring<'_, '_, '_> {
                 let other = found.map_or_else(|| placeholder(kind::PACK, &execution.key.namespace, name), vertex);
                 self.whole_life(EdgeKind::Deployed, other, Field::PackOfExecution);
             }
-            return;
+            return named.is_some();
         }
         let field = if self.is_labelled().pack { Field::PackLabel } else { Field::Pack };
         for stretch in self.stretches(|version| pack_name(version).map(ToOwned::to_owned)) {
             let other = self.pack_named(&stretch.value, self.brought(&stretch));
             self.effect(EdgeKind::Deployed, other, field, None, &stretch);
         }
+        true
     }
 
-    /// Artifacts by where they are, and by their digests, under which packs know them.
-    fn produced(&mut self) {
+    /// Artifacts by where they are, and by their digests. What is about a pack brought its layers and did
+    /// not make them: their digests lead to it, or every pack that shares one would be its effect.
+    fn produced(&mut self, is_about_pack: bool) {
+        let cluster = |version: &Version| version.content.facts.cluster.clone().unwrap_or_default();
         for stretch in self.each(|version| {
-            let cluster = version.content.facts.cluster.clone().unwrap_or_default();
             let artifacts = version.content.facts.names.artifacts.iter();
-            artifacts
-                .flat_map(|artifact| {
-                    let in_reference = artifact.reference.rsplit_once('@').map(|(_, digest)| digest.to_owned());
-                    let digests = artifact.checksum.clone().into_iter().chain(in_reference);
-                    let digests = digests.filter(|digest| thing::normal_digest(digest).starts_with("sha256:"));
-                    let by_digest: Vec<NaturalKey> = digests.map(|digest| thing::digest(&digest)).collect();
-                    std::iter::once(thing::artifact(&cluster, artifact)).chain(by_digest)
-                })
-                .collect()
+            artifacts.map(|artifact| thing::artifact(&cluster(version), artifact)).collect()
         }) {
             self.cause(EdgeKind::Produced, Vertex::Key((*stretch.value).clone()), Field::Artifacts, &stretch);
+        }
+        for stretch in self.each(|version| version.content.facts.names.artifacts.iter().flat_map(digests).collect()) {
+            let digest = Vertex::Key((*stretch.value).clone());
+            if is_about_pack {
+                self.effect(EdgeKind::HasLayer, digest, Field::Artifacts, None, &stretch);
+            } else {
+                self.cause(EdgeKind::Produced, digest, Field::Artifacts, &stretch);
+            }
         }
     }
 
@@ -460,6 +463,16 @@ impl Declaring<'_, '_, '_> {
             last: (!is_latest).then_some(stretch.last),
         });
     }
+}
+
+/// The digests of an artifact: its checksum, and what its reference ends with.
+fn digests(artifact: &Artifact) -> Vec<NaturalKey> {
+    let in_reference = artifact.reference.rsplit_once('@').map(|(_, digest)| digest.to_owned());
+    let digests = artifact.checksum.clone().into_iter().chain(in_reference);
+    digests
+        .filter(|digest| thing::normal_digest(digest).starts_with("sha256:"))
+        .map(|digest| thing::digest(&digest))
+        .collect()
 }
 
 fn vertex(object: &Object) -> Vertex {

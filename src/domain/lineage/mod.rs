@@ -37,13 +37,13 @@ pub enum EdgeKind {
     BuiltFrom = 11,
     /// A Helm chart → the pack made of it.
     RenderedFrom = 12,
-    /// A digest → the pack or receipt that has a layer with it.
+    /// A digest → the pack or receipt that has a layer with it, or the result of deploying one.
     HasLayer = 13,
     /// A pack → the receipt that acknowledges it.
     Acknowledges = 14,
     /// A result → a resource that it applied.
     Applied = 15,
-    /// A result → an artifact that it produced, and its digest.
+    /// A result → an artifact that it produced; of one that is about no pack, also its digest.
     Produced = 16,
     /// A root declaration or lineage index → what was derived from it.
     DerivedFrom = 17,

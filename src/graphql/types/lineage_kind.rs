@@ -126,13 +126,13 @@ pub enum LineageEdgeKind {
     BuiltFrom,
     /// A Helm chart → the pack made of it.
     RenderedFrom,
-    /// A digest → the pack or receipt that has a layer with it.
+    /// A digest → the pack or receipt that has a layer with it, or the result of deploying one.
     HasLayer,
     /// A pack → the receipt that acknowledges it.
     Acknowledges,
     /// A result → a resource that it applied.
     Applied,
-    /// A result → an artifact that it produced, and its digest.
+    /// A result → an artifact that it produced; of one that is about no pack, also its digest.
     Produced,
     /// A root declaration or lineage index → what was derived from it.
     DerivedFrom,

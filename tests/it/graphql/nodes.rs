@@ -42,7 +42,13 @@ async fn every_id_leads_back_to_its_thing() {
             "metadata": {"name": "p", "namespace": "n", "uid": "u"}});
         feed_values(&api.writer, tenant, "default", &[other]).await;
         let mut found = BTreeSet::new();
-        collect(&api.ask(EVERYTHING).await, &mut found);
+        let lists = api.ask(EVERYTHING).await;
+        collect(&lists, &mut found);
+        let things = "query ($node: ID!) { lineage(node: $node, nodeKinds: [ARTIFACT, HELM_CHART, SOURCE_BUILD]) {
+            nodes { __typename id } } }";
+        for pack in lists["clusterPacks"]["nodes"].as_array().unwrap() {
+            collect(&api.ask_with(things, json!({"node": pack["id"]})).await, &mut found);
+        }
         let kinds: BTreeSet<&str> = found.iter().map(|(kind, _)| kind.as_str()).collect();
         let schema = packtrail::graphql::sdl();
         let nodes = schema.split("type ").filter(|part| {

@@ -159,7 +159,7 @@ const HOT: &[Hot] = &[
     ("VERSIONS_AT", &["1", "900", ITEMS, "500"], false),
     ("RESOURCES_BY_ID", &["1", ITEMS], false),
     ("RESOURCE_LOOKUP", &["1", "'Secret'", "'ns'", "'n7'", "'v1'"], false),
-    ("COMMIT_AT", &["'t1'", "500"], false),
+    ("COMMIT_AT", &["1", "500"], true),
     ("MENTIONS_OF_PREFIX", &["1", "'CLUSTER'", "1", "'m1'", "'m2'", "900", "50"], true),
     ("DEPLOYED_LATEST", &["1", "900", "500", "'[{\"i\":0,\"term\":7}]'"], false),
     ("DEPLOYED_HIGHER", &["1", "900", "500", "'[{\"i\":0,\"term\":7,\"object_id\":9}]'"], false),

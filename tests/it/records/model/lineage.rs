@@ -298,24 +298,38 @@ impl Asserting<'_> {
     }
 
     fn produced(&mut self) {
-        let produced = |content: &Value| -> BTreeSet<String> {
+        let artifacts = |content: &Value| -> BTreeSet<String> {
             let cluster = owned(content, &["spec", "targetClusterRef"]).unwrap_or_default();
+            list(&content["spec"]["artifacts"])
+                .filter_map(|artifact| {
+                    let kind = owned(artifact, &["kind"]).unwrap_or_default();
+                    Some(format!("~artifact/{cluster}/{kind}/{}", owned(artifact, &["reference"])?))
+                })
+                .collect()
+        };
+        for stretch in self.each(artifacts) {
+            self.cause("PRODUCED", &stretch.2, "spec.artifacts", &stretch);
+        }
+        let digests = |content: &Value| -> BTreeSet<String> {
             let mut found = BTreeSet::new();
             for artifact in list(&content["spec"]["artifacts"]) {
                 let Some(reference) = owned(artifact, &["reference"]) else { continue };
-                let kind = owned(artifact, &["kind"]).unwrap_or_default();
-                found.insert(format!("~artifact/{cluster}/{kind}/{reference}"));
-                let digests = [owned(artifact, &["checksum"]), reference.rsplit('@').next().map(str::to_owned)];
-                for digest in digests.into_iter().flatten().filter(|digest| *digest != reference) {
-                    found.extend(
-                        Some(sha256(&digest)).filter(|d| d.starts_with("sha256:")).map(|d| format!("~digest///{d}")),
-                    );
-                }
+                let named = [owned(artifact, &["checksum"]), reference.rsplit('@').next().map(str::to_owned)];
+                let named = named.into_iter().flatten().filter(|digest| *digest != reference);
+                found.extend(named.map(|digest| sha256(&digest)).filter(|digest| digest.starts_with("sha256:")));
             }
             found
         };
-        for stretch in self.each(produced) {
-            self.cause("PRODUCED", &stretch.2, "spec.artifacts", &stretch);
+        let execution = self.world.execution_of(self.object);
+        let is_about_pack = result_pack(self.object.latest()).is_some()
+            || execution.is_some_and(|execution| pack_name(execution.latest()).is_some());
+        for stretch in self.each(digests) {
+            let digest = format!("~digest///{}", stretch.2);
+            if is_about_pack {
+                self.effect("HAS_LAYER", &digest, "spec.artifacts", "", &stretch);
+            } else {
+                self.cause("PRODUCED", &digest, "spec.artifacts", &stretch);
+            }
         }
     }
 
