@@ -123,6 +123,26 @@ pub enum Way {
     Up,
 }
 
+/// How many kinds of edges are looked for one by one: each is a look-up of its own for each vertex.
+const FEW_KINDS: usize = 6;
+
+/// How kinds of edges are looked for.
+enum Kinds {
+    All,
+    Few,
+    Many,
+}
+
+impl Kinds {
+    fn of(kinds: &[i64]) -> Self {
+        match kinds.len() {
+            count if count == EdgeKind::ALL.len() => Self::All,
+            count if count <= FEW_KINDS => Self::Few,
+            _ => Self::Many,
+        }
+    }
+}
+
 /// One hop of a walk.
 #[derive(Debug, Clone)]
 pub struct Hop<'a> {
@@ -189,15 +209,19 @@ impl AsOf {
             json(&hop.kinds),
             hop.at.unwrap_or_default().into(),
         ];
-        let is_every_kind = hop.kinds.len() == EdgeKind::ALL.len();
-        match (hop.way, hop.at) {
-            (Way::Down, None) if is_every_kind => self.pool.rows(&sql::LINEAGE_DOWN, &args[..4]).await,
-            (Way::Up, None) if is_every_kind => self.pool.rows(&sql::LINEAGE_UP, &args[..4]).await,
-            (Way::Down, None) => self.pool.rows(&sql::LINEAGE_DOWN_KINDS, &args[..5]).await,
-            (Way::Up, None) => self.pool.rows(&sql::LINEAGE_UP_KINDS, &args[..5]).await,
-            (Way::Down, Some(_)) => self.pool.rows(&sql::LINEAGE_DOWN_AT, &args).await,
-            (Way::Up, Some(_)) => self.pool.rows(&sql::LINEAGE_UP_AT, &args).await,
-        }
+        let (statement, asked) = match (hop.way, hop.at, Kinds::of(hop.kinds)) {
+            (Way::Down, None, Kinds::All) => (&sql::LINEAGE_DOWN, 4),
+            (Way::Up, None, Kinds::All) => (&sql::LINEAGE_UP, 4),
+            (Way::Down, None, Kinds::Few) => (&sql::LINEAGE_DOWN_KINDS, 5),
+            (Way::Up, None, Kinds::Few) => (&sql::LINEAGE_UP_KINDS, 5),
+            (Way::Down, None, Kinds::Many) => (&sql::LINEAGE_DOWN_AMONG, 5),
+            (Way::Up, None, Kinds::Many) => (&sql::LINEAGE_UP_AMONG, 5),
+            (Way::Down, Some(_), Kinds::Few) => (&sql::LINEAGE_DOWN_KINDS_AT, 6),
+            (Way::Up, Some(_), Kinds::Few) => (&sql::LINEAGE_UP_KINDS_AT, 6),
+            (Way::Down, Some(_), _) => (&sql::LINEAGE_DOWN_AMONG_AT, 6),
+            (Way::Up, Some(_), _) => (&sql::LINEAGE_UP_AMONG_AT, 6),
+        };
+        self.pool.rows(statement, &args[..asked]).await
     }
 
     /// The resources of sets, as (set, resource), at most `limit`.

@@ -613,6 +613,13 @@ macro_rules! lineage_of_kinds {
     };
 }
 
+/// The same for many kinds: what would be looked for kind by kind is read through instead.
+macro_rules! lineage_among_kinds {
+    () => {
+        "AND l.kind + 0 IN {ints $5} "
+    };
+}
+
 /// Only edges whose asserting object said so at a time.
 macro_rules! lineage_at {
     ($at:literal) => {
@@ -962,10 +969,18 @@ catalogue! {
     LINEAGE_DOWN_KINDS = concat!(lineage_hop!("src"), lineage_of_kinds!(), "LIMIT $4");
     /// One hop from effect to cause, by some kinds of edges.
     LINEAGE_UP_KINDS = concat!(lineage_hop!("dst"), lineage_of_kinds!(), "LIMIT $4");
-    /// One hop from cause to effect, by what held at a time.
-    LINEAGE_DOWN_AT = concat!(lineage_hop!("src"), lineage_of_kinds!(), lineage_at!("$6"), "LIMIT $4");
-    /// One hop from effect to cause, by what held at a time.
-    LINEAGE_UP_AT = concat!(lineage_hop!("dst"), lineage_of_kinds!(), lineage_at!("$6"), "LIMIT $4");
+    /// One hop from cause to effect, by many kinds of edges.
+    LINEAGE_DOWN_AMONG = concat!(lineage_hop!("src"), lineage_among_kinds!(), "LIMIT $4");
+    /// One hop from effect to cause, by many kinds of edges.
+    LINEAGE_UP_AMONG = concat!(lineage_hop!("dst"), lineage_among_kinds!(), "LIMIT $4");
+    /// One hop from cause to effect, by some kinds of edges that held at a time.
+    LINEAGE_DOWN_KINDS_AT = concat!(lineage_hop!("src"), lineage_of_kinds!(), lineage_at!("$6"), "LIMIT $4");
+    /// One hop from effect to cause, by some kinds of edges that held at a time.
+    LINEAGE_UP_KINDS_AT = concat!(lineage_hop!("dst"), lineage_of_kinds!(), lineage_at!("$6"), "LIMIT $4");
+    /// One hop from cause to effect, by many kinds of edges that held at a time.
+    LINEAGE_DOWN_AMONG_AT = concat!(lineage_hop!("src"), lineage_among_kinds!(), lineage_at!("$6"), "LIMIT $4");
+    /// One hop from effect to cause, by many kinds of edges that held at a time.
+    LINEAGE_UP_AMONG_AT = concat!(lineage_hop!("dst"), lineage_among_kinds!(), lineage_at!("$6"), "LIMIT $4");
     /// The packs that were ever on, or meant for, a cluster: names with a prefix.
     MENTIONS_OF_PREFIX = "SELECT name FROM mention WHERE tenant_id = $1 AND kind = $2 AND source_id = $3 \
         AND name >= $4 AND name < $5 AND from_seq <= $6 ORDER BY name LIMIT $7";

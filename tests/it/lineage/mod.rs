@@ -3,6 +3,7 @@
 mod as_of;
 mod deployments;
 pub mod edges;
+mod large;
 mod questions;
 mod times;
 mod walks;
