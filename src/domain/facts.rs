@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::kind;
+use super::lineage::thing::bounded;
 use super::names::Names;
 use super::time::parse_rfc3339;
 
@@ -333,9 +334,9 @@ impl<'a> View<'a> {
     }
 }
 
-/// A text that is not empty.
+/// A text that is not empty, within bounds: names become keys, which the databases index.
 pub(super) fn string(value: Option<&Value>) -> Option<String> {
-    value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
+    value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(bounded)
 }
 
 /// A member that is a text and not empty.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::Api;
 use crate::support::db::for_each_database;
+use crate::support::feed::feed_values;
 
 const NS: &str = "seam-tenant-ccs-dev";
 
@@ -94,6 +95,36 @@ async fn findings_lead_to_what_they_are_about() {
         }
         let gaps = "{ findings(filter: {codes: [REVISION_GAP]}) { totalCount } }";
         assert_eq!(api.ask(gaps).await, json!({"findings": {"totalCount": 1}}));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reference_of_any_length_is_kept_and_breaks_no_neighbour() {
+    for_each_database(async |store, tenant| {
+        let api = Api::new(&store, tenant);
+        // Of no pattern that a database could compress.
+        let long: String = (0..200_u8).map(|i| packtrail::domain::digest::Digest::of_bytes(&[i]).hex()).collect();
+        let result = |name: &str, text: &str| {
+            json!({"apiVersion": "infrastructure.ontai.dev/v1alpha1", "kind": "PackOperationResult",
+                "metadata": {"namespace": NS, "name": name, "uid": name},
+                "spec": {"revision": 2, "packExecutionRef": text, "clusterPackRef": text, "previousRevisionRef": text,
+                    "targetClusterRef": text, "capability": text, "status": "Succeeded",
+                    "artifacts": [{"kind": text, "reference": text}], "lineage": {"rootKind": text, "rootName": text}}})
+        };
+        feed_values(&api.writer, tenant, "default", &[result("long", &long), result("short", "x")]).await;
+        let query = format!(
+            "{{ operationResults {{ nodes {{ id name }} }} long: operationResult(namespace: \"{NS}\", name: \"long\") {{ raw }} }}"
+        );
+        let found = api.ask(&query).await;
+        let nodes = found["operationResults"]["nodes"].as_array().unwrap();
+        assert_eq!(nodes.len(), 2);
+        assert_eq!(found["long"]["raw"]["spec"]["packExecutionRef"], *long, "the record is whole");
+        let walk = "query ($id: ID!) { lineage(node: $id, direction: UPSTREAM, depth: 1) { nodes { name placeholder } } }";
+        let id = nodes.iter().find(|node| node["name"] == "long").unwrap()["id"].clone();
+        let walked = api.ask_with(walk, json!({"id": id})).await;
+        let placeholders = walked["lineage"]["nodes"].as_array().unwrap().iter().filter(|n| n["placeholder"] == true);
+        assert!(placeholders.count() >= 3, "{walked:#}");
     })
     .await;
 }
