@@ -15,7 +15,7 @@ use crate::support::ingest::send_all;
 
 /// How many graphs a quick run tries on each database.
 fn graphs() -> u64 {
-    std::env::var("PACKTRAIL_TEST_GRAPHS").ok().and_then(|count| count.parse().ok()).unwrap_or(6)
+    std::env::var("PACKTRAIL_TEST_GRAPHS").ok().and_then(|count| count.parse().ok()).unwrap_or(8)
 }
 
 const NODES: usize = 9;

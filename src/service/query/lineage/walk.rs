@@ -104,7 +104,8 @@ pub(super) struct Walk<'a> {
     cones: Vec<Cone>,
     /// The least depth of every vertex reached.
     depths: HashMap<VertexId, usize>,
-    edges: Vec<WalkedEdge>,
+    /// The edges that were followed, each with how far its ends are from the root in the cones that did.
+    edges: HashMap<WalkedEdge, Vec<(usize, usize)>>,
     /// How many edges may still be read.
     budget: usize,
 }
@@ -134,7 +135,7 @@ impl<'a> Walk<'a> {
             kinds: codes(asked.edges.as_deref()),
             cones: ways.iter().map(cone).collect(),
             depths: HashMap::from([(root, 0)]),
-            edges: Vec::new(),
+            edges: HashMap::new(),
             budget: MAX_EDGES,
         }
     }
@@ -149,22 +150,23 @@ impl<'a> Walk<'a> {
             if depth == self.asked.depth {
                 let beyond = if rest == 0 { self.frontier().await? } else { 0 };
                 let reason = if rest > 0 { goes_on(rest) } else { beyond_depth(beyond) };
-                return self.finish(nodes, reason).await;
+                return self.finish(nodes, depth, reason).await;
             }
             // Also where the answer is full: the edges between its last nodes are found with their neighbours.
             let Some(next) = self.step(depth).await? else {
-                return self.finish(nodes, Some((Incomplete::Limit, level.len(), false))).await;
+                return self.finish(nodes, depth, Some((Incomplete::Limit, level.len(), false))).await;
             };
             let is_full = nodes.len() == self.asked.limit && self.asked.nodes.is_none();
             if rest > 0 || is_full && !next.is_empty() {
-                return self.finish(nodes, goes_on(rest + next.len())).await;
+                return self.finish(nodes, depth, goes_on(rest + next.len())).await;
             }
             if self.cones.iter().all(|cone| cone.last.is_empty()) {
                 break;
             }
             level = next;
         }
-        self.finish(nodes, None).await
+        let deepest = self.asked.depth;
+        self.finish(nodes, deepest, None).await
     }
 
     /// The nodes of a level that belong to the answer, and how many more there are.
@@ -214,7 +216,10 @@ impl<'a> Walk<'a> {
                     depth + 1
                 });
             }
-            self.edges.extend(edges);
+            for edge in edges {
+                let ends = (cone.depths[&edge.src], cone.depths[&edge.dst]);
+                self.edges.entry(edge).or_default().push(ends);
+            }
         }
         Ok(Some(level))
     }
@@ -305,10 +310,16 @@ impl<'a> Walk<'a> {
     async fn finish(
         self,
         nodes: Vec<WalkedNode>,
+        deepest: usize,
         reason: Option<(Incomplete, usize, bool)>,
     ) -> Result<Walked, QueryError> {
-        let (edges, entities) =
-            if self.asked.wants_edges { self.edges_of(&nodes).await? } else { (Vec::new(), HashMap::new()) };
+        let goes_on = reason.is_some_and(|(_, _, goes_on)| goes_on);
+        let until = nodes.last().filter(|_| goes_on).map(|node| (node.depth, &node.entity));
+        let (edges, entities) = if self.asked.wants_edges {
+            self.edges_between(until, deepest).await?
+        } else {
+            (Vec::new(), HashMap::new())
+        };
         let completeness = reason.map_or(Completeness::COMPLETE, |(reason, frontier, goes_on)| Completeness {
             reason: Some(reason),
             frontier,
@@ -317,36 +328,44 @@ impl<'a> Walk<'a> {
         Ok(Walked { nodes, edges, entities, completeness })
     }
 
-    /// The edges that come with the nodes of an answer: those to nodes of it, and to earlier ones.
-    async fn edges_of(&self, nodes: &[WalkedNode]) -> Result<(Vec<WalkedEdge>, HashMap<VertexId, Entity>), QueryError> {
-        let mut entities: HashMap<VertexId, Entity> =
-            nodes.iter().map(|node| (node.vertex, node.entity.clone())).collect();
-        let is_here = |edge: &&WalkedEdge| entities.contains_key(&edge.src) || entities.contains_key(&edge.dst);
-        let touching: Vec<&WalkedEdge> = self.edges.iter().filter(is_here).collect();
-        let ends = touching.iter().flat_map(|edge| [edge.src, edge.dst]);
-        let others: BTreeSet<VertexId> = ends.filter(|vertex| !entities.contains_key(vertex)).collect();
-        let others: Vec<VertexId> = others.into_iter().collect();
-        entities.extend(self.earlier(&others, nodes).await?);
-        let is_whole = |edge: &&WalkedEdge| entities.contains_key(&edge.src) && entities.contains_key(&edge.dst);
-        let mut edges: Vec<WalkedEdge> = touching.into_iter().filter(is_whole).cloned().collect();
+    /// The edges that come with an answer: those whose place is after where the earlier answer ended and
+    /// not beyond where this one does. The place of an edge is that of its later end, by the distances in
+    /// the cone that followed it: a node that both cones reach has its edges of the one when the other has
+    /// long passed it.
+    async fn edges_between(
+        &self,
+        until: Option<(usize, &Entity)>,
+        deepest: usize,
+    ) -> Result<(Vec<WalkedEdge>, HashMap<VertexId, Entity>), QueryError> {
+        let after = self.asked.after.as_ref().map(|after| (after.depth, &after.entity));
+        let is_near = |end: &VertexId| self.depths.get(end).is_some_and(|depth| *depth <= deepest);
+        let candidates: Vec<(&WalkedEdge, &Vec<(usize, usize)>)> = self
+            .edges
+            .iter()
+            .filter(|(edge, ends)| {
+                let depth = ends.iter().map(|(src, dst)| *src.max(dst)).min().unwrap_or(usize::MAX);
+                is_near(&edge.src)
+                    && is_near(&edge.dst)
+                    && after.is_none_or(|after| after.0 <= depth)
+                    && until.is_none_or(|until| depth <= until.0)
+            })
+            .collect();
+        let ends: BTreeSet<VertexId> = candidates.iter().flat_map(|(edge, _)| [edge.src, edge.dst]).collect();
+        let mut entities = self.scope.entities(&ends.into_iter().collect::<Vec<_>>()).await?;
+        entities.retain(|_, entity| self.asked.nodes.as_ref().is_none_or(|kinds| kinds.has(entity)));
+        let place = |edge: &WalkedEdge, ends: &[(usize, usize)]| {
+            let (src, dst) = (entities.get(&edge.src)?, entities.get(&edge.dst)?);
+            ends.iter().map(|depths| (depths.0, src).max((depths.1, dst))).min()
+        };
+        let is_here = |(edge, ends): &(&WalkedEdge, &Vec<(usize, usize)>)| {
+            let place = place(edge, ends);
+            place.is_some_and(|place| {
+                after.is_none_or(|after| after < place) && until.is_none_or(|until| place <= until)
+            })
+        };
+        let mut edges: Vec<WalkedEdge> = candidates.into_iter().filter(is_here).map(|(edge, _)| edge.clone()).collect();
         sort_edges(&mut edges, &entities);
         Ok((edges, entities))
-    }
-
-    /// Those of some vertices that earlier answers have.
-    async fn earlier(
-        &self,
-        vertices: &[VertexId],
-        nodes: &[WalkedNode],
-    ) -> Result<HashMap<VertexId, Entity>, QueryError> {
-        let Some(first) = nodes.first() else { return Ok(HashMap::new()) };
-        let mut entities = self.scope.entities(vertices).await?;
-        entities.retain(|vertex, entity| {
-            let is_shown = self.asked.nodes.as_ref().is_none_or(|kinds| kinds.has(entity));
-            let depth = self.depths.get(vertex).copied().unwrap_or(usize::MAX);
-            is_shown && (depth, &*entity) < (first.depth, &first.entity)
-        });
-        Ok(entities)
     }
 }
 
