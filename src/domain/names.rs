@@ -7,9 +7,9 @@ use super::facts::{EXECUTION_LABEL, Object, PACK_LABEL, View, pack_ref, string, 
 use super::kind;
 
 /// The prefix of the labels that derived objects carry.
-const LABELS: &str = "infrastructure.ontai.dev";
+pub const LABELS: &str = "infrastructure.ontai.dev";
 /// The annotation that names who declared an object.
-const DECLARING_PRINCIPAL: &str = "infrastructure.ontai.dev/declaring-principal";
+pub const DECLARING_PRINCIPAL: &str = "infrastructure.ontai.dev/declaring-principal";
 
 /// The names in one content; what is absent takes no room in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,13 +44,13 @@ pub struct Names {
     pub root: Option<Named>,
     /// The operator that made the object: that of `spec.lineage`, else of the label.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub operator: Option<String>,
-    /// Its version, where `spec.lineage` has it.
+    pub operator: Option<Stated>,
+    /// Who declared the object: a lineage index's own field, else the annotation, else the label.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub operator_version: Option<String>,
-    /// Who declared the object: the annotation, else the label, else a lineage index's own field.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub principal: Option<String>,
+    pub principal: Option<Stated>,
+    /// The cluster is that of `spec.clusterRef`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cluster_ref: bool,
     /// The lineage index of the labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<Named>,
@@ -75,6 +75,35 @@ impl Labelled {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
     fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// A name that can stand in several places.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    /// The name.
+    pub name: String,
+    /// The version beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Where a name stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// In the spec.
+    Spec,
+    /// In an annotation.
+    Annotation,
+    /// In a label.
+    Label,
+}
+
+impl Place {
+    fn states(self, name: Option<String>) -> Option<Stated> {
+        name.map(|name| Stated { name, version: None, place: self })
     }
 }
 
@@ -119,13 +148,14 @@ impl Names {
         let lineage = nested(spec, "lineage");
         let operator = nested(lineage, "creatingOperator");
         let label = |name: &str| view.label(&format!("{LABELS}/{name}"));
+        let sealed = text(operator, "name").or_else(|| text(lineage, "creatingOperator"));
+        let sealed = sealed.map(|name| Stated { name, version: text(operator, "version"), place: Place::Spec });
+        let principal = Place::Annotation.states(view.annotation(DECLARING_PRINCIPAL));
         let mut names = Self {
             root: lineage.and_then(root),
-            operator: text(operator, "name")
-                .or_else(|| text(lineage, "creatingOperator"))
-                .or_else(|| label("seam-operator")),
-            operator_version: text(operator, "version"),
-            principal: view.annotation(DECLARING_PRINCIPAL).or_else(|| label("actor-ref")),
+            operator: sealed.or_else(|| Place::Label.states(label("seam-operator"))),
+            principal: principal.or_else(|| Place::Label.states(label("actor-ref"))),
+            cluster_ref: text(spec, "targetClusterRef").is_none() && text(spec, "clusterRef").is_some(),
             index: label("root-ili").map(|name| Named {
                 kind: kind::LINEAGE_INDEX.to_owned(),
                 namespace: label("root-ili-namespace").unwrap_or_default(),
@@ -159,7 +189,7 @@ impl Names {
             kind::LINEAGE_INDEX => {
                 let binding = nested(spec, "rootBinding");
                 names.root = binding.and_then(root);
-                names.principal = text(binding, "declaringPrincipal").or(names.principal);
+                names.principal = Place::Spec.states(text(binding, "declaringPrincipal")).or(names.principal);
                 names.descendants = descendants(spec);
             }
             _ => {}

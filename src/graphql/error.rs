@@ -80,8 +80,8 @@ impl From<QueryError> for ApiError {
             ),
             QueryError::NotExported => Self::internal(),
             QueryError::Question(error) => Self::bad_input(error.to_string()),
-            QueryError::TooMany(most) => {
-                Self::bad_input(format!("The answer would have more than {most} parts: narrow the question."))
+            QueryError::TooMany(most, instead) => {
+                Self::bad_input(format!("The answer would have more than {most} parts: {instead}."))
             }
         }
     }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::kind;
 use crate::domain::time::format_micros;
 use crate::service::query::{Body, QueryError, Scope};
-use crate::storage::{LedgerVersion, VertexNames};
+use crate::storage::{LedgerVersion, StoreError, VertexNames};
 
 /// How many commits are read together.
 const COMMITS: i64 = 200;
@@ -66,15 +66,17 @@ impl<'s> Exporter<'s> {
             .collect();
         let bodies: Vec<i64> = wanted.iter().map(|version| version.body_id).collect();
         let bodies: HashMap<i64, _> = self.scope.bodies(&bodies).await?;
+        let missing = || StoreError::Corrupt("a version of the ledger has no names or no body".to_owned());
         let line = |version: &&LedgerVersion| {
-            let (names, body) = (names.get(&version.object_id)?, bodies.get(&version.body_id)?);
+            let found = names.get(&version.object_id).zip(bodies.get(&version.body_id));
+            let (names, body) = found.ok_or_else(missing)?;
             let source = self.scope.source_name(version.source_id);
-            match self.format {
-                Format::Events => Some(watch_event(version, source, body)),
-                Format::OpenLineage => run_event(source, names, body),
-            }
+            Ok(match self.format {
+                Format::Events => watch_event(version, source, body),
+                Format::OpenLineage => run_event(version, source, names, body),
+            })
         };
-        Ok(Some(wanted.iter().filter_map(line).collect()))
+        wanted.iter().map(line).collect::<Result<_, QueryError>>().map(Some)
     }
 }
 
@@ -104,9 +106,10 @@ fn watch_event(version: &LedgerVersion, source: &str, body: &Body) -> Value {
 }
 
 /// A finished operation: its execution is the job, its pack goes in, its resources come out.
-fn run_event(source: &str, names: &VertexNames, body: &Body) -> Option<Value> {
+fn run_event(version: &LedgerVersion, source: &str, names: &VertexNames, body: &Body) -> Value {
     let text = |path: &[&str]| body.text(path);
-    let time = body.time(&["spec", "completedAt"]).or_else(|| body.time(&["metadata", "creationTimestamp"]))?;
+    let own = body.time(&["spec", "completedAt"]).or_else(|| body.time(&["metadata", "creationTimestamp"]));
+    let time = own.unwrap_or(version.from_at);
     let status = text(&["spec", "status"]).unwrap_or_default();
     let event = match status.as_str() {
         "Succeeded" => "COMPLETE",
@@ -132,7 +135,7 @@ fn run_event(source: &str, names: &VertexNames, body: &Body) -> Option<Value> {
             json!({"_producer": PRODUCER, "_schemaURL": ERROR_FACET, "message": reason, "programmingLanguage": "none"}),
         );
     }
-    Some(json!({
+    json!({
         "eventType": event,
         "eventTime": format_micros(time),
         "producer": PRODUCER,
@@ -141,7 +144,7 @@ fn run_event(source: &str, names: &VertexNames, body: &Body) -> Option<Value> {
         "job": {"namespace": namespace, "name": execution},
         "inputs": pack.map(|pack| json!({"namespace": namespace, "name": format!("ClusterPack/{pack}")})).into_iter().collect::<Vec<_>>(),
         "outputs": outputs,
-    }))
+    })
 }
 
 /// A UUID (version 8 of RFC 9562) of the result's identity: the same in every export.

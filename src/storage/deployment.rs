@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use sqlx::FromRow;
 
 use super::driver::json;
 use super::error::StoreError;
+use super::lineage::ResourceRow;
 use super::list::deployed_term;
 use super::page::{Page, Rows};
 use super::read::AsOf;
@@ -35,15 +35,6 @@ pub struct ResourceFilter {
     pub kind: String,
     /// Only in this namespace.
     pub namespace: String,
-}
-
-#[derive(FromRow)]
-struct ResourceRow {
-    id: i64,
-    api_version: String,
-    kind: String,
-    namespace: String,
-    name: String,
 }
 
 impl AsOf {
@@ -170,10 +161,7 @@ impl AsOf {
         } else {
             self.pool.rows(&sql::RESOURCES_OF_SETS, &args[..9]).await?
         };
-        Ok(page.rows(rows).map(|row| {
-            let ResourceRow { id, api_version, kind, namespace, name } = row;
-            (id, Resource { api_version, kind, namespace, name })
-        }))
+        Ok(page.rows(rows).map(ResourceRow::named))
     }
 
     /// How many resources [`Self::list_resources`] has.

@@ -184,12 +184,20 @@ struct NamesRow {
 }
 
 #[derive(FromRow)]
-struct ResourceRow {
+pub(super) struct ResourceRow {
     id: i64,
     api_version: String,
     kind: String,
     namespace: String,
     name: String,
+}
+
+impl ResourceRow {
+    /// The row and the resource.
+    pub(super) fn named(self) -> (i64, Resource) {
+        let Self { id, api_version, kind, namespace, name } = self;
+        (id, Resource { api_version, kind, namespace, name })
+    }
 }
 
 impl AsOf {
@@ -311,11 +319,7 @@ impl AsOf {
             return Ok(HashMap::new());
         }
         let rows: Vec<ResourceRow> = self.pool.rows(&sql::RESOURCES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
-        let resource = |row: ResourceRow| {
-            let ResourceRow { id, api_version, kind, namespace, name } = row;
-            (id, Resource { api_version, kind, namespace, name })
-        };
-        Ok(rows.into_iter().map(resource).collect())
+        Ok(rows.into_iter().map(ResourceRow::named).collect())
     }
 
     /// The row of a resource, if any result ever applied it.

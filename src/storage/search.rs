@@ -22,13 +22,14 @@ use super::write::{Difference, NewObservation, StateRow, WithSeq, WriteTx, index
 use crate::domain::facts::{self, Detail};
 use crate::domain::identity::NaturalKey;
 use crate::domain::kind;
+use crate::domain::lineage::thing;
 use crate::domain::record::{Resource, resources};
 use crate::domain::search::{Question, beyond, words_of_name, words_of_object, words_of_resource};
 
 /// The kind of a deployed resource among what is found.
 pub const FOUND_RESOURCE: &str = "~resource";
 /// The kind of a cluster among what is found.
-pub const FOUND_CLUSTER: &str = "~cluster";
+pub const FOUND_CLUSTER: &str = thing::CLUSTER;
 /// The kind of a pack family among what is found.
 pub const FOUND_FAMILY: &str = "~family";
 

@@ -9,7 +9,7 @@ use crate::domain::facts::{
 };
 use crate::domain::history::Version;
 use crate::domain::identity::NaturalKey;
-use crate::domain::names::{Artifact, Named};
+use crate::domain::names::{Artifact, Named, Place, Stated};
 use crate::domain::world::{Object, Reader, lookup_namespaces, pack_name, result_facts};
 use crate::domain::{kind, operation, reference};
 
@@ -81,20 +81,29 @@ impl Declaring<'_, '_, '_> {
             let other = found.map_or_else(|| placeholder(&named.kind, &named.namespace, &named.name), vertex);
             self.effect(EdgeKind::DerivedFrom, other, Field::IndexLabel, None, &stretch);
         }
-        for stretch in self.stretches(operator) {
-            let (name, version, field) = stretch.value.clone();
+        for stretch in self.stretches(|version| version.content.facts.names.operator.clone()) {
+            let Stated { name, version, place } = stretch.value.clone();
             let other = Vertex::Key(thing::named(thing::OPERATOR, &name));
+            let field = if place == Place::Label { Field::OperatorLabel } else { Field::Lineage };
             self.effect(EdgeKind::CreatedBy, other, field, version, &stretch);
         }
         for stretch in self.stretches(|version| version.content.facts.names.principal.clone()) {
-            let other = Vertex::Key(thing::named(thing::PRINCIPAL, &stretch.value));
-            let field = if is_index { Field::RootBinding } else { Field::Principal };
+            let other = Vertex::Key(thing::named(thing::PRINCIPAL, &stretch.value.name));
+            let field = match stretch.value.place {
+                Place::Spec => Field::RootBinding,
+                Place::Annotation => Field::Principal,
+                Place::Label => Field::PrincipalLabel,
+            };
             self.effect(EdgeKind::DeclaredBy, other, field, None, &stretch);
         }
-        let is_signal = self.object.key.kind == kind::DRIFT_SIGNAL;
-        let field = if is_signal { Field::ClusterOfSignal } else { Field::Cluster };
-        for stretch in self.stretches(|version| version.content.facts.cluster.clone()) {
-            let other = Vertex::Key(thing::cluster(&stretch.value));
+        let cluster = |version: &Version| {
+            let facts = &version.content.facts;
+            Some((facts.cluster.clone()?, facts.names.cluster_ref))
+        };
+        for stretch in self.stretches(cluster) {
+            let (name, is_cluster_ref) = &stretch.value;
+            let field = if *is_cluster_ref { Field::ClusterRef } else { Field::Cluster };
+            let other = Vertex::Key(thing::cluster(name));
             self.cause(EdgeKind::Targets, other, field, &stretch);
         }
         if !matches!(self.object.key.kind.as_str(), kind::RESULT | kind::EXECUTION) {
@@ -481,11 +490,4 @@ fn vertex(object: &Object) -> Vertex {
 
 fn placeholder(kind: &str, namespace: &str, name: &str) -> Vertex {
     Vertex::Key(NaturalKey::new(kind, &thing::bounded(namespace), &thing::bounded(name)))
-}
-
-/// Who made the object, by the sealed chain or a label.
-fn operator(version: &Version) -> Option<(String, Option<String>, Field)> {
-    let names = &version.content.facts.names;
-    let field = if names.operator_version.is_some() { Field::Lineage } else { Field::OperatorLabel };
-    Some((names.operator.clone()?, names.operator_version.clone(), field))
 }

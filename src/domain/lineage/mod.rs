@@ -143,8 +143,8 @@ pub enum Field {
     PackOfExecution = 9,
     /// The cluster that a record acts on.
     Cluster = 10,
-    /// The cluster of a drift signal.
-    ClusterOfSignal = 11,
+    /// The cluster that a drift signal is about.
+    ClusterRef = 11,
     /// The clusters that a pack is meant for.
     Targets = 12,
     /// A profile of permissions.
@@ -189,11 +189,13 @@ pub enum Field {
     Receipt = 32,
     /// The result of a cluster operation.
     ClusterResult = 33,
+    /// The label that names who declared the object.
+    PrincipalLabel = 34,
 }
 
 impl Field {
     /// Its number and its path in the record.
-    const ALL: [(Self, &'static str); 33] = [
+    const ALL: [(Self, &'static str); 34] = [
         (Self::Name, "metadata.name"),
         (Self::Owner, "metadata.ownerReferences"),
         (Self::ExecutionLabel, "metadata.labels[ontai.dev/pack-execution]"),
@@ -204,7 +206,7 @@ impl Field {
         (Self::Pack, "spec.clusterPackRef"),
         (Self::PackOfExecution, "spec.packExecutionRef -> spec.clusterPackRef"),
         (Self::Cluster, "spec.targetClusterRef"),
-        (Self::ClusterOfSignal, "spec.clusterRef"),
+        (Self::ClusterRef, "spec.clusterRef"),
         (Self::Targets, "spec.targetClusters"),
         (Self::Profile, "spec.admissionProfileRef"),
         (Self::Job, "status.jobName"),
@@ -227,6 +229,7 @@ impl Field {
         (Self::Instance, "spec.packInstanceRef"),
         (Self::Receipt, "spec.receiptRef"),
         (Self::ClusterResult, "spec.talosClusterOperationResultRef"),
+        (Self::PrincipalLabel, "metadata.labels[infrastructure.ontai.dev/actor-ref]"),
     ];
 
     /// The number under which it is stored.

@@ -84,7 +84,7 @@ impl HistoryQuery {
                 let missing = || ApiError::not_found("No record names this cluster.");
                 let source = view.scope().pick_source(source.as_deref())?.ok_or_else(missing)?.clone();
                 let changed = view.scope().deployments_delta(source.id, &cluster, times.0, times.1).await?;
-                (id_of(&cluster_entity(source.name, &cluster)).encode(), changed)
+                (id_of(&Entity::thing(&source.name, thing::cluster(&cluster))).encode(), changed)
             }
             _ => return Err(ApiError::bad_input("Give a node or a cluster.")),
         };
@@ -92,17 +92,5 @@ impl HistoryQuery {
         let found = view.scope().delta(root, scope.into(), times.0, times.1).await?;
         let asked = format!("{}/{}", *id, scope as u8);
         Ok(Delta::new(&view, asked, times, found, deployments))
-    }
-}
-
-fn cluster_entity(source: String, cluster: &str) -> Entity {
-    let key = thing::cluster(cluster);
-    Entity {
-        source,
-        kind: EntityKind::Thing(key.kind),
-        cluster: key.cluster,
-        namespace: key.namespace,
-        name: key.name,
-        uid: None,
     }
 }

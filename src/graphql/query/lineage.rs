@@ -14,9 +14,7 @@ use crate::graphql::types::lineage_answer::{Impact, Lineage, LineageDirection, L
 use crate::graphql::types::lineage_kind::{LineageEdgeKind, LineageNodeKind};
 use crate::graphql::types::lineage_node::entity_of;
 use crate::graphql::view::View;
-use crate::service::query::lineage::{
-    Cursor, Entity, EntityKind, LineageAsked, MAX_DEPTH, MAX_NODES, NodeKinds, PathsAsked,
-};
+use crate::service::query::lineage::{Cursor, Entity, LineageAsked, MAX_DEPTH, MAX_NODES, NodeKinds, PathsAsked};
 use crate::storage::VertexId;
 
 /// The most paths of one answer.
@@ -158,15 +156,7 @@ pub async fn vertex(view: &View, id: &ID) -> Result<(VertexId, Entity), ApiError
 async fn digest_vertex(view: &View, source: Option<&str>, digest: Digest) -> Result<(VertexId, Entity), ApiError> {
     let missing = || ApiError::not_found("No record names this digest.");
     let source = view.scope().pick_source(source)?.ok_or_else(missing)?.name.clone();
-    let key = thing::digest(&digest.0.to_string());
-    let entity = Entity {
-        source,
-        kind: EntityKind::Thing(key.kind),
-        cluster: String::new(),
-        namespace: String::new(),
-        name: key.name,
-        uid: None,
-    };
+    let entity = Entity::thing(&source, thing::digest(&digest.0.to_string()));
     view.scope().find_vertex(&entity).await?.ok_or_else(missing)
 }
 

@@ -6,10 +6,9 @@ use super::deployed::ClusterDeployment;
 use super::diff::VersionDiff;
 use super::lineage_answer::Completeness;
 use super::lineage_kind::LineageEdgeKind;
-use super::lineage_node::LineageNode;
+use super::lineage_node::{LineageNode, edge_kind};
 use super::record::Recorded;
 use super::version::RecordVersion;
-use crate::domain::lineage::EdgeKind;
 use crate::graphql::connection::{Connection, Listed, PageArgs};
 use crate::graphql::error::ApiError;
 use crate::graphql::scalar::DateTime;
@@ -116,8 +115,9 @@ impl DeltaEdge {
     }
 
     /// What it says.
-    async fn kind(&self) -> LineageEdgeKind {
-        EdgeKind::of_code(self.names.2).unwrap_or(EdgeKind::Owns).into()
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
+    async fn kind(&self) -> Result<LineageEdgeKind, ApiError> {
+        edge_kind(self.names.2)
     }
 
     /// The cause.

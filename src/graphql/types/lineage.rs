@@ -7,13 +7,11 @@ use super::common::member_time;
 use super::enums::CreationRationale;
 use super::record::Recorded;
 use super::reference::RecordRef;
+use crate::domain::names::LABELS;
 use crate::graphql::error::ApiError;
 use crate::graphql::rows::One;
 use crate::graphql::scalar::{DateTime, Int53};
 use crate::service::query::{Body, Relation, bounded, member_text};
-
-/// The annotation that names who declared an object.
-pub const DECLARING_PRINCIPAL: &[&str] = &["metadata", "annotations", "infrastructure.ontai.dev/declaring-principal"];
 
 /// The form in which a causal chain is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -106,9 +104,6 @@ fn operator(value: &Value) -> Option<CreatingOperator> {
 pub fn member_int(object: &Map<String, Value>, name: &str) -> Option<Int53> {
     object.get(name).and_then(Value::as_i64).map(Int53)
 }
-
-/// The prefix of the labels that derived objects carry.
-const LABELS: &str = "infrastructure.ontai.dev";
 
 /// What the labels of a derived object say of its root.
 pub struct LineageLabels {

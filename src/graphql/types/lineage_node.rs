@@ -36,21 +36,13 @@ pub fn id_of(entity: &Entity) -> GlobalId {
 /// The entity that an id names; `None` for what is no node of the graph.
 #[must_use]
 pub fn entity_of(id: GlobalId) -> Option<Entity> {
-    let thing = |source: String, key: NaturalKey| Entity {
-        source,
-        kind: EntityKind::Thing(key.kind),
-        cluster: key.cluster,
-        namespace: key.namespace,
-        name: key.name,
-        uid: None,
-    };
     Some(match id {
         GlobalId::Record(source, kind, cluster, namespace, name, uid) => {
             Entity { source, kind: EntityKind::Record(kind), cluster, namespace, name, uid }
         }
-        GlobalId::Cluster(source, name) => thing(source, thing::cluster(&name)),
-        GlobalId::PackFamily(source, name) => thing(source, thing::pack_family(&name)),
-        GlobalId::Sequence(source, namespace, name) => thing(source, NaturalKey::sequence(&namespace, &name)),
+        GlobalId::Cluster(source, name) => Entity::thing(&source, thing::cluster(&name)),
+        GlobalId::PackFamily(source, name) => Entity::thing(&source, thing::pack_family(&name)),
+        GlobalId::Sequence(source, namespace, name) => Entity::thing(&source, NaturalKey::sequence(&namespace, &name)),
         GlobalId::Vertex(entity) => entity,
         GlobalId::Source(_) | GlobalId::Chain(..) | GlobalId::Finding(..) | GlobalId::Quarantined(_) => return None,
     })
@@ -181,6 +173,17 @@ impl Listed for LineageNode {
     ]];
 }
 
+/// The kind of a stored edge.
+///
+/// # Errors
+/// If there is no such kind.
+pub fn edge_kind(code: i64) -> Result<LineageEdgeKind, ApiError> {
+    EdgeKind::of_code(code).map(Into::into).ok_or_else(|| {
+        tracing::error!(code, "an edge has a kind that is none");
+        ApiError::internal()
+    })
+}
+
 /// An edge of the lineage graph, with the names of its ends.
 #[derive(Clone)]
 pub struct LineageEdge {
@@ -211,8 +214,9 @@ impl LineageEdge {
 #[Object]
 impl LineageEdge {
     /// What it says.
-    async fn kind(&self) -> LineageEdgeKind {
-        EdgeKind::of_code(self.row().kind).unwrap_or(EdgeKind::Owns).into()
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
+    async fn kind(&self) -> Result<LineageEdgeKind, ApiError> {
+        edge_kind(self.row().kind)
     }
 
     /// The id of the cause.

@@ -302,7 +302,7 @@ macro_rules! record_object {
             pub(crate) async fn declaring_principal(
                 &self,
             ) -> Result<Option<String>, $crate::graphql::error::ApiError> {
-                self.0.text($crate::graphql::types::lineage::DECLARING_PRINCIPAL).await
+                self.0.text(&["metadata", "annotations", $crate::domain::names::DECLARING_PRINCIPAL]).await
             }
 
             /// `metadata.ownerReferences`, resolved by uid.

@@ -12,6 +12,8 @@ use super::{QueryError, RecordsAsked, Scope};
 
 /// The most pack families on one cluster that are answered about.
 pub const MAX_PACKS: usize = 2_000;
+/// What to ask of a cluster that has more.
+const LISTS: &str = "page through the lists of records, filtered by the cluster";
 
 /// A pack that is on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +77,7 @@ impl Scope {
     async fn packs_on(&self, source: i64, cluster: &str) -> Result<Vec<String>, QueryError> {
         let limit = i64::try_from(MAX_PACKS + 1).unwrap_or(i64::MAX);
         let bases = self.as_of.packs_on_cluster(source, cluster, limit).await?;
-        if bases.len() > MAX_PACKS { Err(QueryError::TooMany(MAX_PACKS)) } else { Ok(bases) }
+        if bases.len() > MAX_PACKS { Err(QueryError::TooMany(MAX_PACKS, LISTS)) } else { Ok(bases) }
     }
 
     /// The results whose pack or instance was closed after they counted, with that time.
@@ -102,14 +104,12 @@ impl Scope {
         deployments: &[Deployment],
     ) -> Result<Vec<(i64, i64)>, QueryError> {
         let results: Vec<i64> = deployments.iter().map(|deployment| deployment.result).collect();
-        let records = self.records_by_object(&results, Breadth::Lean).await?;
-        let namespaces: HashMap<i64, &str> =
-            records.iter().map(|record| (record.object, record.key.namespace.as_str())).collect();
+        let names = self.as_of.vertex_names(&results).await?;
         let mut asked: Vec<(i64, NaturalKey)> = Vec::new();
         let mut about: Vec<i64> = Vec::new();
         let tenant = format!("seam-tenant-{cluster}");
         for deployment in deployments {
-            let own = namespaces.get(&deployment.result).copied().unwrap_or_default();
+            let own = names.get(&deployment.result).map_or("", |names| names.key.namespace.as_str());
             let mut places = vec![own, "seam-system", &tenant];
             places.dedup();
             for namespace in places {
@@ -222,7 +222,7 @@ impl Scope {
         let asked = RecordsAsked { source: Some(source.to_owned()), list };
         let rows = self.list_records(kind, &asked, &Page::first(MAX_PACKS), Breadth::Full).await?;
         if rows.more {
-            return Err(QueryError::TooMany(MAX_PACKS));
+            return Err(QueryError::TooMany(MAX_PACKS, LISTS));
         }
         Ok(rows.rows.into_iter().map(|(_, record)| record).collect())
     }

@@ -55,7 +55,7 @@ impl Scope {
     ) -> Result<Vec<HistoryEvent>, QueryError> {
         let rows = self.as_of.list_versions(object, &Page::first(MAX_VERSIONS)).await?;
         if rows.more {
-            return Err(QueryError::TooMany(MAX_VERSIONS));
+            return Err(QueryError::TooMany(MAX_VERSIONS, "page through the versions of the record"));
         }
         let mut events = Vec::new();
         let mut before: Option<StoredVersion> = None;

@@ -95,7 +95,7 @@ impl Scope {
         let beyond = i64::try_from(MAX_BUCKETS).unwrap_or(i64::MAX - 1) + 1;
         let stats = self.as_of.operation_stats(&filter, &asked.by, beyond).await?;
         if stats.len() > MAX_BUCKETS {
-            return Err(QueryError::TooMany(MAX_BUCKETS));
+            return Err(QueryError::TooMany(MAX_BUCKETS, "narrow the filter, or group by less"));
         }
         // No rows make no group, but none is an answer to "how many".
         let is_empty_total = stats.is_empty() && asked.by.is_empty();

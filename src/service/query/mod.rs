@@ -50,9 +50,9 @@ pub enum QueryError {
         "the ledger has entries of an older version of packtrail, which an export would not have; ingest what was kept elsewhere into a new database"
     )]
     NotExported,
-    /// The answer would have more parts than are given.
-    #[error("the answer has more than {0} parts")]
-    TooMany(usize),
+    /// The answer would have more parts than are given, and what to do instead.
+    #[error("the answer has more than {0} parts: {1}")]
+    TooMany(usize, &'static str),
 }
 
 /// One tenant as of one commit of its ledger.

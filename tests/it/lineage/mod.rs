@@ -4,6 +4,7 @@ mod as_of;
 mod deployments;
 pub mod edges;
 mod large;
+mod placeholders;
 mod questions;
 mod times;
 mod walks;

@@ -58,6 +58,13 @@ impl Entity {
         Self { source, kind, cluster, namespace, name, uid: uid.clone() }
     }
 
+    /// What is no record, by its key.
+    #[must_use]
+    pub fn thing(source: &str, key: NaturalKey) -> Self {
+        let NaturalKey { kind, cluster, namespace, name } = key;
+        Self { source: source.to_owned(), kind: EntityKind::Thing(kind), cluster, namespace, name, uid: None }
+    }
+
     /// Whether it is a record that was named and not seen.
     #[must_use]
     pub fn is_placeholder(&self) -> bool {
@@ -190,15 +197,13 @@ impl Scope {
                 uid: None,
             })
         };
-        Ok(vertices.iter().filter_map(|vertex| Some((*vertex, entity(vertex)?))).collect())
+        let missing = || StoreError::Corrupt("a vertex of the graph has no names".to_owned());
+        vertices.iter().map(|vertex| Ok((*vertex, entity(vertex).ok_or_else(missing)?))).collect()
     }
 
     /// Vertices with their entities, in the order of entities.
     pub(super) async fn ordered(&self, vertices: &[VertexId]) -> Result<BTreeMap<Entity, VertexId>, QueryError> {
         let entities = self.entities(vertices).await?;
-        if entities.len() != vertices.len() {
-            return Err(StoreError::Corrupt("a vertex of the graph has no names".to_owned()).into());
-        }
         Ok(entities.into_iter().map(|(vertex, entity)| (entity, vertex)).collect())
     }
 }

@@ -12,6 +12,7 @@ use super::{
 
 const SIGNAL: &str = "DriftSignal";
 const INDEX: &str = "LineageIndex";
+const OPERATOR_LABEL: &str = "metadata.labels[infrastructure.ontai.dev/seam-operator]";
 
 /// The edges of each source: `source KIND cause -> effect by record: field [attribute] first..last`.
 #[must_use]
@@ -182,41 +183,42 @@ impl Asserting<'_> {
         }
         let operator = |content: &Value| {
             let made = &content["spec"]["lineage"]["creatingOperator"];
-            let version = owned(made, &["version"]).unwrap_or_default();
-            let name = owned(made, &["name"])
-                .or_else(|| owned(content, &["spec", "lineage", "creatingOperator"]))
-                .or_else(|| label(content, "infrastructure.ontai.dev/seam-operator"))?;
-            Some(join(&[name, version]))
+            let sealed = owned(made, &["name"]).or_else(|| owned(content, &["spec", "lineage", "creatingOperator"]));
+            let labelled = || Some((OPERATOR_LABEL, label(content, "infrastructure.ontai.dev/seam-operator")?));
+            let (field, name) = sealed.clone().map(|name| ("spec.lineage", name)).or_else(labelled)?;
+            let version = sealed.and_then(|_| owned(made, &["version"])).unwrap_or_default();
+            Some(join(&[field.to_owned(), name, version]))
         };
         for stretch in self.stretches(operator) {
-            let named = split(&stretch.2);
-            let field = if named[1].is_empty() {
-                "metadata.labels[infrastructure.ontai.dev/seam-operator]"
-            } else {
-                "spec.lineage"
-            };
-            self.effect("CREATED_BY", &format!("~operator///{}", named[0]), field, &named[1], &stretch);
+            let [field, name, version] = split(&stretch.2).try_into().unwrap();
+            self.effect("CREATED_BY", &format!("~operator///{name}"), &field, &version, &stretch);
         }
         let principal = |content: &Value| {
-            let bound = owned(content, &["spec", "rootBinding", "declaringPrincipal"]).filter(|_| is_index);
-            bound
-                .or_else(|| {
-                    let annotations = ["metadata", "annotations", "infrastructure.ontai.dev/declaring-principal"];
-                    owned(content, &annotations)
-                })
-                .or_else(|| label(content, "infrastructure.ontai.dev/actor-ref"))
+            let annotations = ["metadata", "annotations", "infrastructure.ontai.dev/declaring-principal"];
+            let places = [
+                (
+                    "spec.rootBinding",
+                    owned(content, &["spec", "rootBinding", "declaringPrincipal"]).filter(|_| is_index),
+                ),
+                ("metadata.annotations[infrastructure.ontai.dev/declaring-principal]", owned(content, &annotations)),
+                (
+                    "metadata.labels[infrastructure.ontai.dev/actor-ref]",
+                    label(content, "infrastructure.ontai.dev/actor-ref"),
+                ),
+            ];
+            places.into_iter().find_map(|(field, name)| Some(join(&[field.to_owned(), name?])))
         };
         for stretch in self.stretches(principal) {
-            let field = if is_index {
-                "spec.rootBinding"
-            } else {
-                "metadata.annotations[infrastructure.ontai.dev/declaring-principal]"
-            };
-            self.effect("DECLARED_BY", &format!("~principal///{}", stretch.2), field, "", &stretch);
+            let [field, name] = split(&stretch.2).try_into().unwrap();
+            self.effect("DECLARED_BY", &format!("~principal///{name}"), &field, "", &stretch);
         }
-        for stretch in self.stretches(target) {
-            let field = if self.object.is(SIGNAL) { "spec.clusterRef" } else { "spec.targetClusterRef" };
-            self.cause("TARGETS", &format!("~cluster///{}", stretch.2), field, &stretch);
+        let cluster = |content: &Value| {
+            let fields = ["targetClusterRef", "clusterRef"];
+            fields.iter().find_map(|field| Some(join(&[format!("spec.{field}"), owned(content, &["spec", field])?])))
+        };
+        for stretch in self.stretches(cluster) {
+            let [field, name] = split(&stretch.2).try_into().unwrap();
+            self.cause("TARGETS", &format!("~cluster///{name}"), &field, &stretch);
         }
         if !self.object.is(RESULT) && !self.object.is(EXECUTION) && self.object.owner().is_some() {
             let kind = if self.object.is(INSTANCE) { "INSTALLS" } else { "OWNS" };
