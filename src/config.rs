@@ -210,6 +210,10 @@ pub struct TokenConfig {
     pub tenants: Vec<String>,
     /// What it may do, such as `taskrunner.viewer` or `lineage.ingest`.
     pub scopes: Vec<String>,
+    /// Approvals that it may decide ask for some of these, such as `packs.approve`; `taskrunner.operator`
+    /// is needed beside.
+    #[serde(default)]
+    pub grants: Vec<String>,
     /// Sources it may write records of; empty means all.
     #[serde(default)]
     pub sources: Vec<String>,
@@ -228,6 +232,7 @@ impl fmt::Debug for TokenConfig {
             .field("hash", &"[redacted]")
             .field("tenants", &self.tenants)
             .field("scopes", &self.scopes)
+            .field("grants", &self.grants)
             .field("sources", &self.sources)
             .field("namespaces", &self.namespaces)
             .field("kinds", &self.kinds)

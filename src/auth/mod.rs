@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use subtle::ConditionallySelectable as _;
 
-pub use principal::{IngestBinding, Principal, TenantSet, valid_tenant};
+pub use principal::{Grants, IngestBinding, Principal, TenantSet, valid_tenant};
 pub use scope::{Scope, UnknownScope};
 pub use token::{MIN_TOKEN_LEN, TOKEN_LEN, TokenError, TokenHash, generate_token, hash_token};
 
@@ -108,6 +108,7 @@ fn insecure_principal(tenant: &str) -> Principal {
         tenants: TenantSet::Any { default: tenant.into() },
         scopes: Scope::ALL.into(),
         ingest_binding: Arc::default(),
+        grants: Grants::Any,
     }
 }
 
@@ -147,6 +148,7 @@ fn entry(token: &TokenConfig, default_tenant: &str) -> Result<Entry, String> {
             tenants: tenants(&token.tenants, default_tenant)?,
             scopes: scopes.into(),
             ingest_binding: Arc::new(binding(token)),
+            grants: Grants::Only(Arc::new(token.grants.iter().cloned().collect())),
         },
     })
 }

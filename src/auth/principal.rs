@@ -19,6 +19,28 @@ pub struct Principal {
     pub scopes: Arc<[Scope]>,
     /// Which records the caller may send, if it may send any.
     pub ingest_binding: Arc<IngestBinding>,
+    /// Which approvals the caller may decide, beside those that ask for nothing.
+    pub grants: Grants,
+}
+
+/// What task packs may ask of who decides their approvals. No scope stands for a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grants {
+    /// These.
+    Only(Arc<BTreeSet<String>>),
+    /// All: a server without authentication.
+    Any,
+}
+
+impl Grants {
+    /// Whether a grant is held.
+    #[must_use]
+    pub fn has(&self, grant: &str) -> bool {
+        match self {
+            Self::Only(held) => held.contains(grant),
+            Self::Any => true,
+        }
+    }
 }
 
 impl Principal {

@@ -21,8 +21,10 @@ pub mod pack_version;
 pub mod path;
 pub mod record;
 pub mod reference;
+pub mod run;
 pub mod search;
 pub mod sequence;
+pub mod taskpack;
 pub mod time;
 pub mod world;
 

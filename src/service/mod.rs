@@ -7,3 +7,4 @@ pub mod ingest;
 pub mod query;
 pub mod reader;
 pub mod rebuild;
+pub mod run;

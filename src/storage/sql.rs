@@ -81,6 +81,83 @@ macro_rules! observed {
     };
 }
 
+/// The state of a run as of a commit.
+macro_rules! run_state {
+    () => {
+        "JOIN run_state s ON s.tenant_id = r.tenant_id AND s.run = r.id AND s.from_seq <= $2 AND s.to_seq > $2 "
+    };
+}
+
+/// A run as of a commit.
+macro_rules! run_columns {
+    () => {
+        concat!(
+            "r.id, r.run_id, r.pack, r.version, r.plan_hash, r.subjects, r.created_at, r.created_by, s.state, s.from_seq \
+             FROM run r ",
+            run_state!()
+        )
+    };
+}
+
+/// What narrows a list of runs.
+macro_rules! run_filter {
+    ($created:literal) => {
+        concat!(
+            "($3 = '' OR r.pack = $3) AND ",
+            $created,
+            " >= $4 AND ",
+            $created,
+            " < $5 AND ($6 < 0 OR s.status = $6) "
+        )
+    };
+}
+
+/// A page of runs, newest first.
+macro_rules! run_page {
+    ($created:literal, $run:literal) => {
+        concat!(
+            "(",
+            $created,
+            ", ",
+            $run,
+            ") < ($7, $8) AND ",
+            run_filter!($created),
+            "ORDER BY ",
+            $created,
+            " DESC, ",
+            $run,
+            " DESC LIMIT $9"
+        )
+    };
+}
+
+/// The same, oldest first.
+macro_rules! run_page_back {
+    ($created:literal, $run:literal) => {
+        concat!(
+            "(",
+            $created,
+            ", ",
+            $run,
+            ") > ($7, $8) AND ",
+            run_filter!($created),
+            "ORDER BY ",
+            $created,
+            ", ",
+            $run,
+            " LIMIT $9"
+        )
+    };
+}
+
+/// Approvals of one status as of a commit; of one run, where one is named.
+macro_rules! approval_joins {
+    () => {
+        "FROM run_approval a WHERE a.tenant_id = $1 AND a.status = $3 AND a.from_seq <= $2 AND a.to_seq > $2 \
+         AND ($4 < 0 OR a.run = $4) "
+    };
+}
+
 /// The columns of an object's state with the facts of a content. Only receipts have a residence.
 macro_rules! record_fields {
     () => {
@@ -1492,6 +1569,123 @@ catalogue! {
     /// All states as of a commit: likewise.
     DUMP_STATES = "SELECT s.object_id, s.live, s.versions, s.closed_at FROM state s \
         WHERE s.tenant_id = $1 AND s.from_seq <= $2 AND s.to_seq > $2 ORDER BY s.object_id";
+    /// Makes a run; it appears with its first commit.
+    RUN_INSERT = "INSERT INTO run (tenant_id, id, run_id, pack, version, plan_hash, plan, manifest, subjects, created_at, \
+        created_by, idempotency_key, request_digest, changes, from_seq) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 9223372036854775807) \
+        ON CONFLICT DO NOTHING RETURNING id";
+    /// Lets a run appear.
+    RUN_APPEAR = "UPDATE run SET from_seq = $3 WHERE tenant_id = $1 AND id = $2";
+    /// The run that a key made.
+    RUN_BY_KEY = "SELECT run_id, request_digest FROM run WHERE tenant_id = $1 AND idempotency_key = $2";
+    /// Locks a run against other changes.
+    RUN_LOCK = "UPDATE run SET changes = changes + 1 WHERE tenant_id = $1 AND run_id = $2 RETURNING id, plan_hash, plan";
+    /// Where a run stands now.
+    RUN_STATE_OPEN = "SELECT state FROM run_state WHERE tenant_id = $1 AND run = $2 AND to_seq = 9223372036854775807";
+    /// Where its steps stand now.
+    RUN_STEPS_OPEN = "SELECT state FROM run_step WHERE tenant_id = $1 AND run = $2 AND to_seq = 9223372036854775807 \
+        ORDER BY n";
+    /// Where its approvals stand now.
+    RUN_APPROVALS_OPEN = "SELECT approval, state FROM run_approval WHERE tenant_id = $1 AND run = $2 \
+        AND to_seq = 9223372036854775807 ORDER BY approval";
+    /// Ends a state.
+    RUN_STATE_CLOSE = "UPDATE run_state SET to_seq = $3 WHERE tenant_id = $1 AND run = $2 AND to_seq = 9223372036854775807";
+    /// Writes a state.
+    RUN_STATE_INSERT = "INSERT INTO run_state (tenant_id, run, from_seq, to_seq, status, created_at, state) \
+        VALUES ($1, $2, $3, 9223372036854775807, $4, $5, $6)";
+    /// Ends the states of steps.
+    RUN_STEPS_CLOSE = "UPDATE run_step SET to_seq = $3 WHERE tenant_id = $1 AND run = $2 AND n IN {ints $4} \
+        AND to_seq = 9223372036854775807";
+    /// Writes the states of steps.
+    RUN_STEPS_INSERT = "INSERT INTO run_step (tenant_id, run, n, from_seq, to_seq, state) \
+        SELECT $1, $2, r.n, $3, 9223372036854775807, r.state FROM {rows $4: n int, state text} r";
+    /// Ends the states of approvals.
+    RUN_APPROVALS_CLOSE = "UPDATE run_approval SET to_seq = $3 WHERE tenant_id = $1 AND run = $2 \
+        AND approval IN (SELECT r.approval FROM {rows $4: approval text} r) AND to_seq = 9223372036854775807";
+    /// Writes the states of approvals.
+    RUN_APPROVALS_INSERT = "INSERT INTO run_approval (tenant_id, run, approval, from_seq, to_seq, status, requested_at, \
+        state) SELECT $1, $2, r.approval, $3, 9223372036854775807, r.status, r.requested_at, r.state \
+        FROM {rows $4: approval text, status int, requested_at int, state text} r";
+    /// Writes moves of steps.
+    RUN_TRANSITIONS_INSERT = "INSERT INTO run_transition (tenant_id, run, n, seq, entry) \
+        SELECT $1, $2, r.n, $3, r.entry FROM {rows $4: n int, entry text} r";
+    /// Forgets when the time has something to do with a run.
+    RUN_DUE_FORGET = "DELETE FROM run_due WHERE tenant_id = $1 AND run = $2";
+    /// Notes when.
+    RUN_DUE_INSERT = "INSERT INTO run_due (tenant_id, run, at) VALUES ($1, $2, $3)";
+    /// The runs with which the time has something to do, the most urgent first.
+    RUNS_DUE = "SELECT t.name AS tenant, r.run_id FROM run_due d JOIN tenant t ON t.id = d.tenant_id \
+        JOIN run r ON r.tenant_id = d.tenant_id AND r.id = d.run WHERE d.at <= $1 ORDER BY d.at, d.tenant_id, d.run LIMIT $2";
+    /// Writes a chunk of a log.
+    RUN_LOG_INSERT = "INSERT INTO run_log (tenant_id, run, first, last, packed, entries) VALUES ($1, $2, $3, $4, $5, $6)";
+    /// The chunks of a log that are not packed.
+    RUN_LOG_OPEN = "SELECT first, last, entries FROM run_log WHERE tenant_id = $1 AND run = $2 AND packed = 0 ORDER BY first";
+    /// Removes them.
+    RUN_LOG_CLEAR = "DELETE FROM run_log WHERE tenant_id = $1 AND run = $2 AND packed = 0";
+    /// The chunks of a log from an entry on.
+    RUN_LOG = "SELECT first, last, packed, entries FROM run_log WHERE tenant_id = $1 AND run = $2 AND first >= COALESCE((SELECT \
+        MAX(l.first) FROM run_log l WHERE l.tenant_id = $1 AND l.run = $2 AND l.first <= $3), 0) ORDER BY first LIMIT $4";
+    /// A run as of a commit, by its name.
+    RUN_FIND = concat!("SELECT ", run_columns!(), "WHERE r.tenant_id = $1 AND r.run_id = $3");
+    /// Runs as of a commit, by row.
+    RUNS_BY_ID = concat!("SELECT ", run_columns!(), "WHERE r.tenant_id = $1 AND r.id IN {ints $3}");
+    /// The plans and manifests of runs.
+    RUN_PLANS = "SELECT id, plan FROM run WHERE tenant_id = $1 AND id IN {ints $2}";
+    /// The manifests of runs.
+    RUN_MANIFESTS = "SELECT id, manifest AS plan FROM run WHERE tenant_id = $1 AND id IN {ints $2}";
+    /// Runs as of a commit, newest first, a page at a time.
+    RUNS_PAGE = concat!("SELECT ", run_columns!(), "WHERE r.tenant_id = $1 AND ", run_page!("r.created_at", "r.id"));
+    /// The same, oldest first.
+    RUNS_PAGE_BACK = concat!("SELECT ", run_columns!(), "WHERE r.tenant_id = $1 AND ", run_page_back!("r.created_at", "r.id"));
+    /// Runs of one pack: likewise.
+    RUNS_PAGE_PACK = concat!("SELECT ", run_columns!(), "WHERE r.tenant_id = $1 AND r.pack = $3 AND ",
+        run_page!("r.created_at", "r.id"));
+    /// The same, oldest first.
+    RUNS_PAGE_PACK_BACK = concat!("SELECT ", run_columns!(), "WHERE r.tenant_id = $1 AND r.pack = $3 AND ",
+        run_page_back!("r.created_at", "r.id"));
+    /// Runs of one status that nothing follows: likewise.
+    RUNS_PAGE_ENDED = concat!("SELECT ", run_columns!(), "WHERE s.tenant_id = $1 AND s.status = $6 AND ",
+        run_page!("s.created_at", "s.run"));
+    /// The same, oldest first.
+    RUNS_PAGE_ENDED_BACK = concat!("SELECT ", run_columns!(), "WHERE s.tenant_id = $1 AND s.status = $6 AND ",
+        run_page_back!("s.created_at", "s.run"));
+    /// Runs of one status that does not last: likewise.
+    RUNS_PAGE_ACTIVE = concat!("SELECT ", run_columns!(), "WHERE s.tenant_id = $1 AND s.status = $6 AND s.to_seq > $2 AND ",
+        run_page!("s.created_at", "s.run"));
+    /// The same, oldest first.
+    RUNS_PAGE_ACTIVE_BACK = concat!("SELECT ", run_columns!(), "WHERE s.tenant_id = $1 AND s.status = $6 AND s.to_seq > $2 AND ",
+        run_page_back!("s.created_at", "s.run"));
+    /// How many runs match.
+    RUNS_COUNT = concat!("SELECT COUNT(*) FROM run r ", run_state!(), "WHERE r.tenant_id = $1 AND ", run_filter!("r.created_at"));
+    /// The steps of runs as of a commit.
+    RUN_STEPS = "SELECT run, state FROM run_step WHERE tenant_id = $1 AND run IN {ints $3} AND from_seq <= $2 \
+        AND to_seq > $2 ORDER BY run, n";
+    /// The approvals of runs as of a commit.
+    RUN_APPROVALS = "SELECT run, approval, state FROM run_approval WHERE tenant_id = $1 AND run IN {ints $3} \
+        AND from_seq <= $2 AND to_seq > $2 ORDER BY run, approval";
+    /// The moves of a run's steps until a commit, a page at a time.
+    RUN_TRANSITIONS = "SELECT n, seq, entry FROM run_transition WHERE tenant_id = $1 AND run = $3 AND n > $4 AND seq <= $2 \
+        ORDER BY n LIMIT $5";
+    /// The same from the end.
+    RUN_TRANSITIONS_BACK = "SELECT n, seq, entry FROM run_transition WHERE tenant_id = $1 AND run = $3 AND n < $4 AND seq <= $2 \
+        ORDER BY n DESC LIMIT $5";
+    /// Approvals of a status that does not last, oldest first, a page at a time.
+    APPROVALS_PAGE_ACTIVE = concat!("SELECT a.run, a.approval, a.requested_at, a.state ", approval_joins!(),
+        "AND a.to_seq > $2 AND (a.requested_at, a.run, a.approval) > ($5, $6, $7) \
+        ORDER BY a.requested_at, a.run, a.approval LIMIT $8");
+    /// The same, newest first.
+    APPROVALS_PAGE_ACTIVE_BACK = concat!("SELECT a.run, a.approval, a.requested_at, a.state ", approval_joins!(),
+        "AND a.to_seq > $2 AND (a.requested_at, a.run, a.approval) < ($5, $6, $7) \
+        ORDER BY a.requested_at DESC, a.run DESC, a.approval DESC LIMIT $8");
+    /// Approvals of a status that nothing follows, oldest first, a page at a time.
+    APPROVALS_PAGE_ENDED = concat!("SELECT a.run, a.approval, a.requested_at, a.state ", approval_joins!(),
+        "AND (a.requested_at, a.run, a.approval) > ($5, $6, $7) ORDER BY a.requested_at, a.run, a.approval LIMIT $8");
+    /// The same, newest first.
+    APPROVALS_PAGE_ENDED_BACK = concat!("SELECT a.run, a.approval, a.requested_at, a.state ", approval_joins!(),
+        "AND (a.requested_at, a.run, a.approval) < ($5, $6, $7) \
+        ORDER BY a.requested_at DESC, a.run DESC, a.approval DESC LIMIT $8");
+    /// How many approvals match.
+    APPROVALS_COUNT = concat!("SELECT COUNT(*) ", approval_joins!());
     /// Answers whether the database is there.
     PING = "SELECT CAST(1 AS BIGINT)";
 }

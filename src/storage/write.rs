@@ -1461,49 +1461,31 @@ impl WriteTx {
     }
 
     async fn take_commit(&mut self, entries: &[Entry], now: i64) -> Result<Commit, StoreError> {
-        #[derive(Serialize)]
-        struct Row<'a> {
-            n: usize,
-            leaf: i64,
-            kind: &'a str,
-            source_id: i64,
-            identity: &'a str,
-            object_id: Option<i64>,
-            content_id: Option<i64>,
-            content_digest: Option<String>,
-            previous_id: Option<i64>,
-            previous_digest: Option<String>,
-            principal: &'a str,
-        }
-        #[derive(FromRow)]
-        struct Head(i64, i64, i64);
-        let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-        let head = self.tx.row(&sql::LEDGER_TAKE, &[self.tenant.into(), count.into(), now.into()]).await?;
-        let Some(Head(seq, leaf, committed_at)) = head else {
-            return Err(StoreError::Corrupt("ledger head".to_owned()));
+        let row = |entry: &'_ Entry| {
+            let content = |digest: Option<Digest>| match digest {
+                Some(digest) => match self.known_content(entry, &digest) {
+                    Some(id) => (Some(id), None),
+                    None => (None, Some(digest.hex())),
+                },
+                None => (None, None),
+            };
+            let ((content_id, content_digest), (previous_id, previous_digest)) =
+                (content(entry.content), content(entry.previous));
+            (content_id, content_digest, previous_id, previous_digest)
         };
-        let args = [self.tenant.into(), seq.into(), committed_at.into(), count.into()];
-        self.tx.execute(&sql::LEDGER_COMMIT_INSERT, &args).await?;
-        let rows: Vec<Row> = entries
-            .iter()
-            .zip(leaf..)
-            .enumerate()
-            .map(|(n, (entry, leaf))| Row {
-                n,
-                leaf,
-                kind: entry.kind,
-                source_id: self.source,
-                identity: if entry.object.is_some() { "" } else { &entry.identity },
-                object_id: entry.object,
-                content_id: entry.content.and_then(|digest| self.known_content(entry, &digest)),
-                content_digest: entry.content.filter(|d| self.known_content(entry, d).is_none()).map(|d| d.hex()),
-                previous_id: entry.previous.and_then(|digest| self.known_content(entry, &digest)),
-                previous_digest: entry.previous.filter(|d| self.known_content(entry, d).is_none()).map(|d| d.hex()),
-                principal: &entry.principal,
-            })
-            .collect();
-        self.write_rows(&sql::LEDGER_ENTRIES_INSERT, &[self.tenant.into(), seq.into()], &rows, &[]).await?;
-        Ok(Commit { seq, committed_at })
+        let known: Vec<_> = entries.iter().map(row).collect();
+        let rows = entries.iter().zip(known).map(|(entry, known)| LedgerRow {
+            kind: entry.kind,
+            source_id: Some(self.source),
+            identity: if entry.object.is_some() { "" } else { &entry.identity },
+            object_id: entry.object,
+            content_id: known.0,
+            content_digest: known.1,
+            previous_id: known.2,
+            previous_digest: known.3,
+            principal: &entry.principal,
+        });
+        take_commit(&mut self.tx, self.tenant, rows.collect(), now).await
     }
 
     /// The row of a content that an object's entry names.
@@ -1706,6 +1688,48 @@ impl WriteTx {
     pub async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await
     }
+}
+
+/// An entry of the ledger, as it is stored.
+#[derive(Serialize)]
+pub(super) struct LedgerRow<'a> {
+    pub(super) kind: &'a str,
+    pub(super) source_id: Option<i64>,
+    pub(super) identity: &'a str,
+    pub(super) object_id: Option<i64>,
+    pub(super) content_id: Option<i64>,
+    pub(super) content_digest: Option<String>,
+    pub(super) previous_id: Option<i64>,
+    pub(super) previous_digest: Option<String>,
+    pub(super) principal: &'a str,
+}
+
+/// Takes the next commit of a tenant's ledger and writes its entries.
+pub(super) async fn take_commit(
+    tx: &mut Tx,
+    tenant: i64,
+    entries: Vec<LedgerRow<'_>>,
+    now: i64,
+) -> Result<Commit, StoreError> {
+    #[derive(FromRow)]
+    struct Head(i64, i64, i64);
+    #[derive(Serialize)]
+    struct Row<'a> {
+        n: usize,
+        leaf: i64,
+        #[serde(flatten)]
+        entry: LedgerRow<'a>,
+    }
+    let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+    let head = tx.row(&sql::LEDGER_TAKE, &[tenant.into(), count.into(), now.into()]).await?;
+    let Some(Head(seq, leaf, committed_at)) = head else {
+        return Err(StoreError::Corrupt("ledger head".to_owned()));
+    };
+    tx.execute(&sql::LEDGER_COMMIT_INSERT, &[tenant.into(), seq.into(), committed_at.into(), count.into()]).await?;
+    let rows: Vec<Row> =
+        entries.into_iter().zip(leaf..).enumerate().map(|(n, (entry, leaf))| Row { n, leaf, entry }).collect();
+    tx.execute(&sql::LEDGER_ENTRIES_INSERT, &[tenant.into(), seq.into(), json(&rows)]).await?;
+    Ok(Commit { seq, committed_at })
 }
 
 /// The stored rows that should not be there, and the derived rows that should.

@@ -13,6 +13,7 @@ mod mention;
 mod quarantine;
 mod record;
 mod reference;
+mod run;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub use insight::{MAX_BUCKETS, OperationsAsked, SearchAsked};
 pub use quarantine::QuarantineAsked;
 pub use record::{Identity, RecordsAsked, Which};
 pub use reference::{Question, Reference, Relation};
+pub use run::{RunDetail, RunsAsked};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_graphql::{Request, Response, Variables};
-use packtrail::auth::{IngestBinding, Principal, Scope, TenantSet};
+use packtrail::auth::{Grants, IngestBinding, Principal, Scope, TenantSet};
 use packtrail::graphql::context::RequestContext;
 use packtrail::graphql::guard::repeats;
 use packtrail::graphql::raw::RawVariables;
@@ -25,6 +25,7 @@ pub fn principal(tenant: &str, scopes: &[Scope]) -> Principal {
         tenants: TenantSet::Only(Arc::new(BTreeSet::from([Arc::from(tenant)]))),
         scopes: scopes.into(),
         ingest_binding: Arc::new(IngestBinding::default()),
+        grants: Grants::Only(Arc::new(BTreeSet::from(["packs.approve".to_owned()]))),
     }
 }
 

@@ -1,0 +1,152 @@
+//! Where a run stands, and what each of its steps waits for.
+
+use std::collections::HashMap;
+
+use super::{Machine, Run, RunStatus, Step, StepStatus};
+use crate::domain::taskpack::{Plan, StepKind};
+
+/// What a step that is pending waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// Another step, by its number, which comes before it or holds it.
+    Step(usize),
+    /// A decision of an approval.
+    Approval(String),
+    /// A worker that does what it uses.
+    Worker(String),
+    /// The time of its next attempt, microseconds.
+    Backoff(i64),
+    /// A free place in a container that bounds how much runs at once, by its number.
+    Place(usize),
+    /// The steps within it.
+    Children,
+}
+
+/// The places of steps in a list that has each container before what is in it.
+#[must_use]
+pub fn preorder(steps: &[Step]) -> Vec<usize> {
+    let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+    for (n, step) in steps.iter().enumerate() {
+        children.entry(step.parent).or_default().push(n);
+    }
+    for inner in children.values_mut() {
+        inner.sort_by_key(|n| (steps[*n].lane, steps[*n].place));
+    }
+    let mut open: Vec<usize> = children.remove(&None).unwrap_or_default();
+    open.reverse();
+    let mut order = Vec::with_capacity(steps.len());
+    while let Some(n) = open.pop() {
+        order.push(n);
+        open.extend(children.remove(&Some(n)).unwrap_or_default().into_iter().rev());
+    }
+    order
+}
+
+impl Run {
+    /// What the steps of a run wait for: one for each that is pending, by its number.
+    #[must_use]
+    pub fn waiting(&self, plan: &Plan, now: i64) -> Vec<(usize, Waiting)> {
+        let mut run = self.clone();
+        let machine = Machine::new(plan, &mut run, now);
+        let pending = (0..machine.run.steps.len()).filter(|n| machine.step(*n).status == StepStatus::Pending);
+        pending.map(|n| (n, machine.waits(n))).collect()
+    }
+
+    /// The status where flags alone tell it.
+    pub(super) fn plain_status(&self) -> Option<RunStatus> {
+        match (self.ended_at, self.is_cancelled, self.is_aborted) {
+            (None, ..) => None,
+            (Some(_), true, _) => Some(RunStatus::Cancelled),
+            (Some(_), false, true) => Some(RunStatus::Failed),
+            (Some(_), false, false) => Some(RunStatus::Succeeded),
+        }
+    }
+}
+
+impl Machine<'_> {
+    /// Where the run stands.
+    pub(super) fn status(&self) -> RunStatus {
+        if let Some(status) = self.run.plain_status() {
+            return status;
+        }
+        let is_leaf = |n: &usize| matches!(self.kind(*n), StepKind::Run { .. });
+        let is_at_work = |n: &usize| {
+            let step = self.step(*n);
+            step.status == StepStatus::Running || step.status == StepStatus::Pending && step.is_reached
+        };
+        let steps = 0..self.run.steps.len();
+        let works = steps.clone().filter(is_leaf).any(|n| is_at_work(&n));
+        let waits = steps.clone().any(|n| {
+            let is_gate = matches!(self.kind(n), StepKind::GateApproval { .. } | StepKind::GatePolicy { .. });
+            is_gate && self.step(n).is_reached && self.step(n).status == StepStatus::Pending
+        });
+        match (works, waits, self.run.started_at) {
+            (false, true, _) => RunStatus::AwaitingApproval,
+            (_, _, Some(_)) => RunStatus::Running,
+            (_, _, None) => RunStatus::Pending,
+        }
+    }
+
+    /// Whether a worker may take a step now.
+    pub(super) fn is_startable(&self, n: usize) -> bool {
+        matches!(self.kind(n), StepKind::Run { .. })
+            && self.step(n).status == StepStatus::Pending
+            && matches!(self.waits(n), Waiting::Worker(_))
+    }
+
+    /// What a pending step waits for.
+    pub(super) fn waits(&self, n: usize) -> Waiting {
+        let step = self.step(n);
+        if !step.is_reached {
+            return Waiting::Step(self.blocker(n));
+        }
+        match self.kind(n) {
+            StepKind::GateApproval { approval_id, .. } => Waiting::Approval(approval_id.clone()),
+            StepKind::GatePolicy { .. } => Waiting::Approval(step.id.clone()),
+            StepKind::Run { uses, .. } => match (step.next_attempt_at.filter(|at| *at > self.now), self.full(n)) {
+                (Some(at), _) => Waiting::Backoff(at),
+                (None, Some(container)) => Waiting::Place(container),
+                (None, None) => Waiting::Worker(uses.clone()),
+            },
+            _ => Waiting::Children,
+        }
+    }
+
+    /// What comes before a step that was not reached: the step of its lane that has not ended, else the
+    /// container around it.
+    fn blocker(&self, n: usize) -> usize {
+        let step = self.step(n);
+        let mut before = self.children(step.parent).iter().filter(|other| {
+            let other = self.step(**other);
+            other.lane == step.lane && other.place < step.place && !other.status.is_terminal()
+        });
+        before.next().copied().or(step.parent).unwrap_or(n)
+    }
+
+    /// The container around a step that has no room for it: what counts is how many of its lanes have a
+    /// step with a worker.
+    fn full(&self, n: usize) -> Option<usize> {
+        let mut child = n;
+        while let Some(parent) = self.step(child).parent {
+            let most = self.kind(parent).max_parallel();
+            let most = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+            if most < usize::MAX {
+                let others = self.children(Some(parent)).iter().filter(|other| **other != child);
+                if others.filter(|other| self.works(**other)).count() >= most {
+                    return Some(parent);
+                }
+            }
+            child = parent;
+        }
+        None
+    }
+
+    /// Whether a worker has the step, or one within it.
+    fn works(&self, n: usize) -> bool {
+        let step = self.step(n);
+        if matches!(self.kind(n), StepKind::Run { .. }) {
+            return step.status == StepStatus::Running;
+        }
+        step.status == StepStatus::Running && self.children(Some(n)).iter().any(|child| self.works(*child))
+    }
+}

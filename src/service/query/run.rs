@@ -1,0 +1,152 @@
+//! Runs, as of a commit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::{QueryError, Scope};
+use crate::domain::run::{Approval, LogEntry, Step};
+use crate::domain::taskpack::Plan;
+use crate::storage::{
+    ApprovalFilter, ApprovalPlace, Page, Rows, RunFilter, RunPlace, StoredApproval, StoredRun, StoredTransition,
+};
+
+/// A list of runs.
+pub type RunsAsked = RunFilter;
+
+/// A run with all that belongs to it.
+#[derive(Debug, Clone)]
+pub struct RunDetail {
+    /// The run, its steps and approvals filled in.
+    pub run: StoredRun,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+}
+
+impl Scope {
+    /// A run by its name, with its steps, approvals and plan.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_detail(&self, run_id: &str) -> Result<Option<RunDetail>, QueryError> {
+        let Some(mut run) = self.as_of.find_run(run_id).await? else { return Ok(None) };
+        let ids = [run.id];
+        run.run.steps = self.as_of.run_steps(&ids).await?.remove(&run.id).unwrap_or_default();
+        run.run.approvals = self.as_of.run_approvals(&ids).await?.remove(&run.id).unwrap_or_default();
+        let plan = self.as_of.run_plans(&ids).await?.remove(&run.id);
+        let plan = plan.ok_or_else(|| crate::storage::StoreError::Corrupt("a run has no plan".to_owned()))?;
+        Ok(Some(RunDetail { run, plan }))
+    }
+
+    /// A run by its name, without its steps and approvals.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn find_run(&self, run_id: &str) -> Result<Option<StoredRun>, QueryError> {
+        Ok(self.as_of.find_run(run_id).await?)
+    }
+
+    /// Runs by their rows.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn runs_by_id(&self, ids: &[i64]) -> Result<HashMap<i64, StoredRun>, QueryError> {
+        Ok(self.as_of.runs_by_id(ids).await?)
+    }
+
+    /// A page of runs, newest first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn list_runs(&self, asked: &RunsAsked, page: &Page<RunPlace>) -> Result<Rows<StoredRun>, QueryError> {
+        Ok(self.as_of.list_runs(asked, page).await?)
+    }
+
+    /// How many runs there are.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn count_runs(&self, asked: &RunsAsked) -> Result<i64, QueryError> {
+        Ok(self.as_of.count_runs(asked).await?)
+    }
+
+    /// The steps of runs, by the run's row.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_steps(&self, runs: &[i64]) -> Result<HashMap<i64, Vec<Step>>, QueryError> {
+        Ok(self.as_of.run_steps(runs).await?)
+    }
+
+    /// The approvals of runs, by the run's row.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_approvals(&self, runs: &[i64]) -> Result<HashMap<i64, BTreeMap<String, Approval>>, QueryError> {
+        Ok(self.as_of.run_approvals(runs).await?)
+    }
+
+    /// The plans of runs, by the run's row.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_plans(&self, runs: &[i64]) -> Result<HashMap<i64, Arc<Plan>>, QueryError> {
+        Ok(self.as_of.run_plans(runs).await?)
+    }
+
+    /// The manifests of runs, by the run's row.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_manifests(&self, runs: &[i64]) -> Result<HashMap<i64, String>, QueryError> {
+        Ok(self.as_of.run_manifests(runs).await?)
+    }
+
+    /// A page of the moves of a run's steps, oldest first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_transitions(&self, run: i64, page: &Page<i64>) -> Result<Rows<StoredTransition>, QueryError> {
+        Ok(self.as_of.run_transitions(run, page).await?)
+    }
+
+    /// A page of a run's log, oldest first; `logged` is how many entries it has as of the commit. Entries
+    /// are numbered from 1 without gaps, so that a page from the end is one from where it begins.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_log(&self, run: i64, logged: i64, page: &Page<i64>) -> Result<Rows<LogEntry>, QueryError> {
+        let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+        let (from, last) = if page.backward {
+            let last = page.from.map_or(logged, |before| (before - 1).min(logged));
+            ((last - limit + 1).max(1), last)
+        } else {
+            let from = page.from.map_or(1, |after| after.max(0).saturating_add(1));
+            (from, logged.min(from.saturating_add(limit - 1)))
+        };
+        if limit == 0 || last < from {
+            return Ok(Rows { rows: Vec::new(), more: limit == 0 && logged > 0 });
+        }
+        let rows = self.as_of.run_log(run, from, last, page.limit).await?;
+        Ok(Rows { rows, more: if page.backward { from > 1 } else { last < logged } })
+    }
+
+    /// A page of approvals, the one that waits longest first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn list_approvals(
+        &self,
+        filter: &ApprovalFilter,
+        page: &Page<ApprovalPlace>,
+    ) -> Result<Rows<StoredApproval>, QueryError> {
+        Ok(self.as_of.list_approvals(filter, page).await?)
+    }
+
+    /// How many approvals there are.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn count_approvals(&self, filter: &ApprovalFilter) -> Result<i64, QueryError> {
+        Ok(self.as_of.count_approvals(filter).await?)
+    }
+}

@@ -1,0 +1,273 @@
+//! Runs of task packs: planned, simulated, created, decided, cancelled, and moved by the time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::clock::SharedClock;
+use crate::domain::digest::Digest;
+use crate::domain::run::{Completed, Decide, Decided, Effects, Refusal, Run};
+use crate::domain::taskpack::{PlanError, Simulation, plan, simulate};
+use crate::domain::time::format_micros;
+use crate::storage::{Creation, LockedRun, NewRun, Store, StoreError};
+
+/// The longest name of a run, in characters.
+pub const MAX_RUN_ID: usize = 128;
+/// The longest key that tells a creation that is repeated, in bytes.
+pub const MAX_KEY: usize = 255;
+/// The most things that a run can be declared to act on.
+pub const MAX_SUBJECTS: usize = 100;
+/// The longest words of who decides, in bytes: of the actor that is claimed, and of the summary.
+pub const MAX_SUMMARY: usize = 16 * 1024;
+/// How many runs are looked after at once.
+const DUE: i64 = 100;
+/// How often the time is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A run to be created.
+#[derive(Debug, Clone, Default)]
+pub struct CreateRun {
+    /// Its name; made up where there is none.
+    pub run_id: Option<String>,
+    /// The manifest of its pack, YAML.
+    pub manifest: String,
+    /// The inputs.
+    pub inputs: Map<String, Value>,
+    /// The global ids of what it acts on.
+    pub subjects: Vec<String>,
+    /// Tells a creation that is repeated: it is answered as the first one.
+    pub idempotency_key: Option<String>,
+}
+
+/// Why a command on runs was not carried out. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The manifest or its inputs are no plan: all that is wrong.
+    #[error("the manifest or its inputs are no plan")]
+    Plan(Vec<PlanError>),
+    /// A run cannot have this name.
+    #[error("a run's name is 1 to {MAX_RUN_ID} letters, digits, `-` or `_`")]
+    BadRunId,
+    /// Something is longer than it may be.
+    #[error("{0}")]
+    TooLong(&'static str),
+    /// There is a run of this name.
+    #[error("there is a run of this name")]
+    Exists,
+    /// The key was used for another creation.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// There is no such run.
+    #[error("there is no such run")]
+    NotFound,
+    /// The run does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A defect.
+    #[error("planning broke off")]
+    Broken,
+}
+
+/// The commands on runs.
+#[derive(Clone)]
+pub struct Runs {
+    store: Store,
+    clock: SharedClock,
+}
+
+impl Runs {
+    /// The commands on the runs of a store.
+    #[must_use]
+    pub fn new(store: Store, clock: SharedClock) -> Self {
+        Self { store, clock }
+    }
+
+    /// What a run would do. Nothing is kept.
+    ///
+    /// # Errors
+    /// If there is no plan.
+    pub async fn simulate(&self, manifest: String, inputs: Map<String, Value>) -> Result<Simulation, RunError> {
+        planned(move || plan(&manifest, &inputs).map(|plan| simulate(&plan))).await
+    }
+
+    /// Creates a run, and lets it go as far as it goes without anybody. Returns its name, and whether it
+    /// was created now: a creation that is repeated has the answer of the first one.
+    ///
+    /// # Errors
+    /// If there is no plan, or no run can have this name.
+    pub async fn create(&self, tenant: &str, actor: &str, asked: CreateRun) -> Result<(String, bool), RunError> {
+        check(&asked)?;
+        let request = json!([asked.run_id, asked.manifest, asked.inputs, asked.subjects]);
+        let request_digest = Digest::of_value(&request);
+        let (manifest, inputs) = (asked.manifest.clone(), asked.inputs.clone());
+        let plan = planned(move || plan(&manifest, &inputs)).await?;
+        let hash = plan.hash();
+        let now = self.clock.now();
+        let run_id = asked.run_id.clone().unwrap_or_else(|| made_up(tenant, now));
+        let mut tx = self.store.write_run(tenant).await?;
+        let new = NewRun {
+            run_id: &run_id,
+            plan: &plan,
+            plan_hash: &hash,
+            manifest: &asked.manifest,
+            subjects: &asked.subjects,
+            created_by: actor,
+            idempotency_key: asked.idempotency_key.as_deref(),
+            request_digest,
+        };
+        let id = match tx.insert(&new, now).await? {
+            Creation::Made(id) => id,
+            Creation::Repeated(first) => return Ok((first, false)),
+            Creation::OtherRequest => return Err(RunError::KeyReused),
+            Creation::Exists => return Err(RunError::Exists),
+        };
+        let (run, effects) = Run::create(&plan, &hash, now);
+        tx.save(id, &run_id, None, &run, &effects, actor).await?;
+        tx.commit().await?;
+        Ok((run_id, true))
+    }
+
+    /// Decides an approval; a decision that is repeated has the answer of the first one.
+    ///
+    /// # Errors
+    /// If there is no such run, or the decision is refused.
+    pub async fn decide(&self, tenant: &str, run_id: &str, asked: &Decide<'_>) -> Result<Decided, RunError> {
+        let is_long = |text: Option<&str>| text.is_some_and(|text| text.len() > MAX_SUMMARY);
+        if is_long(asked.summary) || is_long(asked.claimed_actor) {
+            return Err(RunError::TooLong("The summary and the actor have at most 16 KiB each."));
+        }
+        self.change(tenant, run_id, asked.actor, |locked, now| {
+            locked.run.decide(&locked.plan, &locked.plan_hash, asked, now)
+        })
+        .await
+    }
+
+    /// Cancels a run; one that was cancelled before stays as it is.
+    ///
+    /// # Errors
+    /// If there is no such run, or it completed or failed.
+    pub async fn cancel(&self, tenant: &str, run_id: &str, actor: &str) -> Result<(), RunError> {
+        self.change(tenant, run_id, actor, |locked, now| {
+            locked.run.cancel(&locked.plan, actor, now).map(|effects| ((), effects))
+        })
+        .await
+    }
+
+    /// A worker takes a step, by its number. Returns its parameters; none if they could not be rendered and the
+    /// step failed for that.
+    ///
+    /// # Errors
+    /// If there is no such run, or it is not the step's turn.
+    pub async fn start(&self, tenant: &str, run_id: &str, n: usize, worker: &str) -> Result<Option<Value>, RunError> {
+        self.change(tenant, run_id, worker, |locked, now| locked.run.start(&locked.plan, n, now)).await
+    }
+
+    /// The attempt of a step ended.
+    ///
+    /// # Errors
+    /// If there is no such run, or the step is not running.
+    pub async fn complete(
+        &self,
+        tenant: &str,
+        run_id: &str,
+        n: usize,
+        worker: &str,
+        ended: Completed,
+    ) -> Result<(), RunError> {
+        self.change(tenant, run_id, worker, |locked, now| {
+            locked.run.complete(&locked.plan, n, ended, now).map(|effects| ((), effects))
+        })
+        .await
+    }
+
+    async fn change<T>(
+        &self,
+        tenant: &str,
+        run_id: &str,
+        actor: &str,
+        command: impl FnOnce(&mut LockedRun, i64) -> Result<(T, Effects), Refusal>,
+    ) -> Result<T, RunError> {
+        let mut tx = self.store.write_run(tenant).await?;
+        let mut locked = tx.lock(run_id).await?.ok_or(RunError::NotFound)?;
+        let before = locked.run.clone();
+        // The time is read under the lock, so that it never runs backwards in a run.
+        let (answer, effects) = command(&mut locked, self.clock.now())?;
+        if locked.run != before {
+            tx.save(locked.id, run_id, Some(&before), &locked.run, &effects, actor).await?;
+            tx.commit().await?;
+        }
+        Ok(answer)
+    }
+
+    /// Does what the time has to do with runs: approvals that nobody decided expire. Returns how many runs it
+    /// looked after.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn sweep(&self) -> Result<usize, RunError> {
+        let due = self.store.due_runs(self.clock.now(), DUE).await?;
+        for run in &due {
+            let tick = |locked: &mut LockedRun, now: i64| Ok(((), locked.run.tick(&locked.plan, now)));
+            self.change(&run.tenant, &run.run_id, "system", tick).await?;
+        }
+        Ok(due.len())
+    }
+
+    /// Sweeps once a second, until `stop` is over.
+    pub async fn watch(self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                _ = ticks.tick() => {}
+            }
+            // What one sweep leaves for want of room, the next one takes.
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(%error, "approvals could not be looked after");
+            }
+        }
+    }
+}
+
+/// Plans away from the threads that serve: a large pack takes its time.
+async fn planned<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Vec<PlanError>> + Send + 'static,
+) -> Result<T, RunError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Broken)?.map_err(RunError::Plan)
+}
+
+fn check(asked: &CreateRun) -> Result<(), RunError> {
+    if asked.run_id.as_deref().is_some_and(|id| !valid_run_id(id)) {
+        return Err(RunError::BadRunId);
+    }
+    if asked.idempotency_key.as_ref().is_some_and(|key| key.is_empty() || key.len() > MAX_KEY) {
+        return Err(RunError::TooLong("An idempotency key has 1 to 255 bytes."));
+    }
+    if asked.subjects.len() > MAX_SUBJECTS {
+        return Err(RunError::TooLong("A run acts on at most 100 subjects."));
+    }
+    Ok(())
+}
+
+/// Whether a run can have this name: that of the contract's paths.
+#[must_use]
+pub fn valid_run_id(id: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=MAX_RUN_ID).contains(&id.len()) && id.bytes().all(is_allowed)
+}
+
+/// A name that no other run has: the day, and what no other call can repeat.
+fn made_up(tenant: &str, now: i64) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let salt = crate::auth::generate_token().unwrap_or_default();
+    let unique = Digest::of_bytes(format!("{tenant}/{now}/{n}/{}/{salt}", std::process::id()).as_bytes()).hex();
+    let day: String = format_micros(now).chars().filter(char::is_ascii_digit).take(8).collect();
+    format!("run-{day}-{}", &unique[..16])
+}

@@ -1,0 +1,340 @@
+//! Writing runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sqlx::FromRow;
+
+use super::log::seal;
+use super::{State, corrupt, due, pack, read_json, read_plan, write_json};
+use crate::domain::RULES;
+use crate::domain::digest::Digest;
+use crate::domain::run::{Approval, Effects, Run, Step};
+use crate::domain::taskpack::Plan;
+use crate::storage::driver::{Tx, json};
+use crate::storage::error::StoreError;
+use crate::storage::sql;
+use crate::storage::write::{LedgerRow, read_digest, take_commit};
+use crate::storage::{Commit, Store};
+
+/// A run to be.
+#[derive(Debug, Clone)]
+pub struct NewRun<'a> {
+    /// Its name.
+    pub run_id: &'a str,
+    /// Its plan.
+    pub plan: &'a Plan,
+    /// The hash of the plan.
+    pub plan_hash: &'a str,
+    /// The manifest as it was sent.
+    pub manifest: &'a str,
+    /// The global ids of what it acts on.
+    pub subjects: &'a [String],
+    /// Who creates it.
+    pub created_by: &'a str,
+    /// Tells a creation that is repeated.
+    pub idempotency_key: Option<&'a str>,
+    /// The digest of what was asked for.
+    pub request_digest: Digest,
+}
+
+/// What became of a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// The run is made: its row.
+    Made(i64),
+    /// The same creation was made before: the name of its run.
+    Repeated(String),
+    /// The key was used for something else.
+    OtherRequest,
+    /// There is a run of this name.
+    Exists,
+}
+
+/// A run whose row is locked.
+#[derive(Debug, Clone)]
+pub struct LockedRun {
+    /// Its row.
+    pub id: i64,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// The hash of its plan.
+    pub plan_hash: String,
+    /// Its state.
+    pub run: Run,
+}
+
+/// A transaction on runs of a tenant.
+pub struct RunTx {
+    tx: Tx,
+    tenant: i64,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: i64,
+    plan_hash: String,
+    plan: Vec<u8>,
+}
+
+#[derive(FromRow)]
+struct Id(i64);
+
+#[derive(Serialize)]
+struct StepRow {
+    n: i64,
+    state: String,
+}
+
+#[derive(Serialize)]
+struct ApprovalRow<'a> {
+    approval: &'a str,
+    status: i64,
+    requested_at: i64,
+    state: String,
+}
+
+impl Store {
+    /// Begins a change of a run, making the tenant if it is new.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn write_run(&self, tenant: &str) -> Result<RunTx, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let known: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await?;
+        let Id(tenant) = match known {
+            Some(known) => known,
+            None => {
+                tx.execute(&sql::TENANT_ENSURE, &[tenant.into(), RULES.into()]).await?;
+                let made: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await?;
+                made.ok_or_else(|| corrupt("the tenant"))?
+            }
+        };
+        tx.execute(&sql::LEDGER_ENSURE, &[tenant.into()]).await?;
+        Ok(RunTx { tx, tenant })
+    }
+}
+
+impl RunTx {
+    /// Makes a run, without its state: see [`Self::save`].
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn insert(&mut self, new: &NewRun<'_>, now: i64) -> Result<Creation, StoreError> {
+        if let Some(found) = self.repeated(new).await? {
+            return Ok(found);
+        }
+        let taken: Option<Id> = self.tx.row(&sql::IDS_TAKE, &[self.tenant.into(), 1.into()]).await?;
+        let Id(id) = taken.ok_or_else(|| corrupt("the tenant"))?;
+        let args = [
+            self.tenant.into(),
+            id.into(),
+            new.run_id.into(),
+            new.plan.name.as_str().into(),
+            new.plan.version.as_str().into(),
+            new.plan_hash.into(),
+            pack(write_json(new.plan).as_bytes())?.into(),
+            pack(new.manifest.as_bytes())?.into(),
+            write_json(&new.subjects).into(),
+            now.into(),
+            new.created_by.into(),
+            new.idempotency_key.map(ToOwned::to_owned).into(),
+            new.request_digest.0.to_vec().into(),
+        ];
+        let made: Option<Id> = self.tx.row(&sql::RUN_INSERT, &args).await?;
+        match made {
+            Some(Id(id)) => Ok(Creation::Made(id)),
+            // Another call came first, meanwhile.
+            None => Ok(self.repeated(new).await?.unwrap_or(Creation::Exists)),
+        }
+    }
+
+    async fn repeated(&mut self, new: &NewRun<'_>) -> Result<Option<Creation>, StoreError> {
+        #[derive(FromRow)]
+        struct Known {
+            run_id: String,
+            request_digest: Vec<u8>,
+        }
+        let Some(key) = new.idempotency_key else { return Ok(None) };
+        let known: Option<Known> = self.tx.row(&sql::RUN_BY_KEY, &[self.tenant.into(), key.into()]).await?;
+        known
+            .map(|known| {
+                let is_same = read_digest(&known.request_digest)? == new.request_digest;
+                Ok(if is_same { Creation::Repeated(known.run_id) } else { Creation::OtherRequest })
+            })
+            .transpose()
+    }
+
+    /// Locks a run and reads its state; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn lock(&mut self, run_id: &str) -> Result<Option<LockedRun>, StoreError> {
+        let row: Option<Row> = self.tx.row(&sql::RUN_LOCK, &[self.tenant.into(), run_id.into()]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let args = [self.tenant.into(), row.id.into()];
+        let state: Option<State> = self.tx.row(&sql::RUN_STATE_OPEN, &args).await?;
+        let mut run: Run = read_json(&state.ok_or_else(|| corrupt("the state"))?.state)?;
+        let steps: Vec<State> = self.tx.rows(&sql::RUN_STEPS_OPEN, &args).await?;
+        run.steps = steps.iter().map(|step| read_json(&step.state)).collect::<Result<_, _>>()?;
+        let approvals: Vec<(String, String)> = self.tx.rows(&sql::RUN_APPROVALS_OPEN, &args).await?;
+        for (id, state) in approvals {
+            run.approvals.insert(id, read_json(&state)?);
+        }
+        Ok(Some(LockedRun { id: row.id, plan: Arc::new(read_plan(&row.plan)?), plan_hash: row.plan_hash, run }))
+    }
+
+    /// Writes what a command did, as one commit of the ledger. `before` is the run that was locked, `None`
+    /// for one that is new.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn save(
+        &mut self,
+        id: i64,
+        run_id: &str,
+        before: Option<&Run>,
+        after: &Run,
+        effects: &Effects,
+        principal: &str,
+    ) -> Result<Commit, StoreError> {
+        let kind = if before.is_none() { "RUN_CREATED" } else { "RUN_CHANGED" };
+        let digest = Digest::of_bytes(write_json(&(&effects.transitions, &effects.logs)).as_bytes());
+        let entry = LedgerRow {
+            kind,
+            source_id: None,
+            identity: &format!("run/{run_id}"),
+            object_id: None,
+            content_id: None,
+            content_digest: Some(digest.hex()),
+            previous_id: None,
+            previous_digest: None,
+            principal,
+        };
+        self.write_log(id, effects, before.is_some() && after.ended_at.is_some()).await?;
+        let commit = take_commit(&mut self.tx, self.tenant, vec![entry], after.updated_at).await?;
+        if before.is_none() {
+            self.tx.execute(&sql::RUN_APPEAR, &[self.tenant.into(), id.into(), commit.seq.into()]).await?;
+        }
+        self.write_state(id, after, commit.seq).await?;
+        self.write_steps(id, before.map_or(&[], |run| &run.steps), &after.steps, commit.seq).await?;
+        self.write_approvals(id, before.map(|run| &run.approvals), &after.approvals, commit.seq).await?;
+        self.write_transitions(id, after, effects, commit.seq).await?;
+        self.write_due(id, before.and_then(due), due(after)).await?;
+        Ok(commit)
+    }
+
+    async fn write_state(&mut self, id: i64, run: &Run, seq: i64) -> Result<(), StoreError> {
+        self.tx.execute(&sql::RUN_STATE_CLOSE, &[self.tenant.into(), id.into(), seq.into()]).await?;
+        let args = [
+            self.tenant.into(),
+            id.into(),
+            seq.into(),
+            run.status.code().into(),
+            run.created_at.into(),
+            write_json(run).into(),
+        ];
+        self.tx.execute(&sql::RUN_STATE_INSERT, &args).await?;
+        Ok(())
+    }
+
+    async fn write_steps(&mut self, id: i64, before: &[Step], after: &[Step], seq: i64) -> Result<(), StoreError> {
+        let changed = (0_i64..).zip(after).enumerate().filter(|(i, (_, step))| before.get(*i) != Some(*step));
+        let rows: Vec<StepRow> = changed.map(|(_, (n, step))| StepRow { n, state: write_json(step) }).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<i64> = rows.iter().map(|row| row.n).collect();
+        let place = [self.tenant.into(), id.into(), seq.into()];
+        if !before.is_empty() {
+            let args = [&place[..], &[json(&numbers)]].concat();
+            self.tx.execute(&sql::RUN_STEPS_CLOSE, &args).await?;
+        }
+        self.tx.execute(&sql::RUN_STEPS_INSERT, &[&place[..], &[json(&rows)]].concat()).await?;
+        Ok(())
+    }
+
+    async fn write_approvals(
+        &mut self,
+        id: i64,
+        before: Option<&BTreeMap<String, Approval>>,
+        after: &BTreeMap<String, Approval>,
+        seq: i64,
+    ) -> Result<(), StoreError> {
+        let is_changed = |name: &String, approval: &Approval| before.and_then(|b| b.get(name)) != Some(approval);
+        let changed = after.iter().filter(|(name, approval)| is_changed(name, approval));
+        let rows: Vec<ApprovalRow> = changed
+            .map(|(name, approval)| ApprovalRow {
+                approval: name,
+                status: approval.status.code(),
+                requested_at: approval.requested_at.unwrap_or(0),
+                state: write_json(approval),
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let args = [self.tenant.into(), id.into(), seq.into(), json(&rows)];
+        self.tx.execute(&sql::RUN_APPROVALS_CLOSE, &args).await?;
+        self.tx.execute(&sql::RUN_APPROVALS_INSERT, &args).await?;
+        Ok(())
+    }
+
+    async fn write_transitions(&mut self, id: i64, run: &Run, effects: &Effects, seq: i64) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Row {
+            n: i64,
+            entry: String,
+        }
+        let count = i64::try_from(effects.transitions.len()).unwrap_or(i64::MAX);
+        let numbered = (run.moved - count..).zip(&effects.transitions);
+        let rows: Vec<Row> = numbered.map(|(n, transition)| Row { n, entry: write_json(transition) }).collect();
+        if !rows.is_empty() {
+            let args = [self.tenant.into(), id.into(), seq.into(), json(&rows)];
+            self.tx.execute(&sql::RUN_TRANSITIONS_INSERT, &args).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_due(&mut self, id: i64, before: Option<i64>, after: Option<i64>) -> Result<(), StoreError> {
+        if before == after {
+            return Ok(());
+        }
+        let args = [self.tenant.into(), id.into()];
+        self.tx.execute(&sql::RUN_DUE_FORGET, &args).await?;
+        if let Some(at) = after {
+            self.tx.execute(&sql::RUN_DUE_INSERT, &[&args[..], &[at.into()]].concat()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the entries of a command as one chunk; with those that are there already, where the run ends.
+    async fn write_log(&mut self, id: i64, effects: &Effects, is_over: bool) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (effects.logs.first(), effects.logs.last()) else { return Ok(()) };
+        let lines: Vec<String> = effects.logs.iter().map(write_json).collect();
+        let chunk = lines.join("\n").into_bytes();
+        let place = [self.tenant.into(), id.into()];
+        if !is_over {
+            let args = [&place[..], &[first.seq.into(), last.seq.into(), 0.into(), chunk.into()]].concat();
+            self.tx.execute(&sql::RUN_LOG_INSERT, &args).await?;
+            return Ok(());
+        }
+        let mut chunks: Vec<(i64, i64, Vec<u8>)> = self.tx.rows(&sql::RUN_LOG_OPEN, &place).await?;
+        chunks.push((first.seq, last.seq, chunk));
+        self.tx.execute(&sql::RUN_LOG_CLEAR, &place).await?;
+        for (first, last, packed) in seal(chunks)? {
+            let args = [&place[..], &[first.into(), last.into(), 1.into(), packed.into()]].concat();
+            self.tx.execute(&sql::RUN_LOG_INSERT, &args).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything written durable: when this returns, it is on disk.
+    ///
+    /// # Errors
+    /// If the database fails; nothing was written then.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await
+    }
+}
