@@ -37,6 +37,9 @@ pub enum GlobalId {
     /// A vertex of the lineage graph that is nothing of the above.
     #[serde(rename = "v")]
     Vertex(Entity),
+    /// A run: its name.
+    #[serde(rename = "n")]
+    Run(String),
     /// An item in quarantine: the hash of its source and bytes.
     #[serde(rename = "x")]
     Quarantined(i64),
@@ -99,6 +102,7 @@ mod tests {
             GlobalId::Finding(part(), part(), part()),
             GlobalId::Cluster(part(), part()),
             GlobalId::PackFamily(part(), part()),
+            GlobalId::Run(part()),
             GlobalId::Quarantined(7),
         ] {
             assert_eq!(GlobalId::decode(&id.encode()).unwrap(), id);

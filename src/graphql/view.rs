@@ -12,7 +12,7 @@ use super::context::RequestContext;
 use super::error::ApiError;
 use super::gather::Gather;
 use crate::domain::mention::Named;
-use crate::service::query::{Body, Identity, Position, Question, Reference, Scope, SequenceName};
+use crate::service::query::{Body, Identity, Position, Question, Reference, RunDetail, Scope, SequenceName};
 use crate::storage::{
     Breadth, ChainRow, FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredMention,
     StoredRecord, StoredVersion,
@@ -61,6 +61,12 @@ pub struct FindingsKey(pub i64, pub String, pub FindingState);
 /// A cluster or pack family, by its source's row and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MentionKey(pub i64, pub Named, pub String);
+/// A run with its steps, approvals and plan, by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunKey(pub i64);
+/// The manifest of a run, by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ManifestKey(pub i64);
 /// The bytes of an item in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QuarantineKey(pub i64);
@@ -292,6 +298,28 @@ impl Loader<MentionKey> for Loads {
         let asked: Vec<(i64, Named, String)> = keys.iter().map(|key| (key.0, key.1, key.2.clone())).collect();
         let found = self.0.find_mentions(&asked).await?;
         Ok(keys.iter().cloned().zip(found).filter_map(|(key, mention)| Some((key, mention?))).collect())
+    }
+}
+
+impl Loader<RunKey> for Loads {
+    type Value = Arc<RunDetail>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[RunKey]) -> Result<HashMap<RunKey, Arc<RunDetail>>, ApiError> {
+        let ids: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.run_details(&ids).await?;
+        Ok(found.into_iter().map(|detail| (RunKey(detail.run.id), Arc::new(detail))).collect())
+    }
+}
+
+impl Loader<ManifestKey> for Loads {
+    type Value = Arc<str>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[ManifestKey]) -> Result<HashMap<ManifestKey, Arc<str>>, ApiError> {
+        let ids: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.run_manifests(&ids).await?;
+        Ok(found.into_iter().map(|(id, text)| (ManifestKey(id), text.into())).collect())
     }
 }
 

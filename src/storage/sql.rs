@@ -1659,7 +1659,7 @@ catalogue! {
     RUNS_COUNT = concat!("SELECT COUNT(*) FROM run r ", run_state!(), "WHERE r.tenant_id = $1 AND ", run_filter!("r.created_at"));
     /// The steps of runs as of a commit.
     RUN_STEPS = "SELECT run, state FROM run_step WHERE tenant_id = $1 AND run IN {ints $3} AND from_seq <= $2 \
-        AND to_seq > $2 ORDER BY run, n";
+        AND to_seq > $2 ORDER BY run, n LIMIT $4";
     /// The approvals of runs as of a commit.
     RUN_APPROVALS = "SELECT run, approval, state FROM run_approval WHERE tenant_id = $1 AND run IN {ints $3} \
         AND from_seq <= $2 AND to_seq > $2 ORDER BY run, approval";

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::expression::ExpressionError;
+use super::expression::{Expression, ExpressionError};
 
 /// How many steps one expression may take.
 pub const MAX_STEPS: usize = 10_000;
@@ -39,11 +39,16 @@ impl Budget {
         self.used
     }
 
-    /// A budget for one part of the work: no more than is left, and no more than an expression may
-    /// take.
-    #[must_use]
-    pub fn part(&self) -> Self {
-        Self::new(self.left.min(MAX_STEPS))
+    /// Evaluates one expression, which may take no more than is left, and no more than an expression
+    /// may take. Its steps are taken whether or not it has a value.
+    ///
+    /// # Errors
+    /// As [`Expression::evaluate`].
+    pub fn evaluate(&mut self, expression: &Expression, context: &Value) -> Result<Value, ExpressionError> {
+        let mut part = Self::new(self.left.min(MAX_STEPS));
+        let value = expression.evaluate_within(context, &mut part);
+        self.take(part.used())?;
+        value
     }
 
     /// Takes steps.
@@ -51,12 +56,10 @@ impl Budget {
     /// # Errors
     /// [`ExpressionError::TooManySteps`] where fewer are left.
     pub fn take(&mut self, steps: usize) -> Result<(), ExpressionError> {
-        self.used = self.used.saturating_add(steps);
-        self.left = self.left.checked_sub(steps).ok_or_else(|| {
-            self.left = 0;
-            ExpressionError::TooManySteps
-        })?;
-        Ok(())
+        let taken = steps.min(self.left);
+        self.used += taken;
+        self.left -= taken;
+        if taken == steps { Ok(()) } else { Err(ExpressionError::TooManySteps) }
     }
 
     /// Takes the steps of touching this much text.

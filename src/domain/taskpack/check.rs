@@ -87,7 +87,10 @@ impl<'m> Checker<'m, '_> {
                 self.egress(egress);
             }
             KindDecl::GateApproval { approval_id, message } => {
-                if !approval_id.is_empty() && !self.manifest.approval_ids.contains(approval_id) {
+                if self.manifest.knows_approvals
+                    && !approval_id.is_empty()
+                    && !self.manifest.approval_ids.contains(approval_id)
+                {
                     let message = format!("unknown approval '{approval_id}'");
                     self.errors.add(format!("{path}.gate.approval.id"), message);
                 }
@@ -145,7 +148,8 @@ impl<'m> Checker<'m, '_> {
     /// no list.
     fn egress(&mut self, egress: &[(String, String)]) {
         let sandbox = self.manifest.sandbox.as_ref();
-        if sandbox.is_some_and(|sandbox| sandbox.mode == SandboxMode::Open) {
+        let is_open = sandbox.is_some_and(|sandbox| sandbox.mode == SandboxMode::Open);
+        if is_open || self.errors.any_at("spec.sandbox") {
             return;
         }
         let list = sandbox.map_or(&[][..], |sandbox| &sandbox.egress_allowlist);
@@ -215,7 +219,8 @@ impl<'m> Checker<'m, '_> {
         for root in &read.roots {
             self.root(path, root, place);
         }
-        for input in read.inputs.iter().filter(|input| !self.inputs.contains(input.as_str())) {
+        let is_unknown = |input: &&String| self.manifest.knows_inputs && !self.inputs.contains(input.as_str());
+        for input in read.inputs.iter().filter(is_unknown) {
             self.errors.add(path, format!("unknown input '{input}'"));
         }
         self.secrets(path, expression, &read, is_alone, place);
@@ -248,7 +253,8 @@ impl<'m> Checker<'m, '_> {
         if !(is_plain && is_alone && matches!(place, Place::With(_))) {
             self.errors.add(path, "a secret stands alone, as \"{{ secrets.<name> }}\", in the parameters of a step");
         }
-        for secret in read.secrets.iter().filter(|secret| !self.secrets.contains(secret.as_str())) {
+        let is_unknown = |secret: &&String| self.manifest.knows_secrets && !self.secrets.contains(secret.as_str());
+        for secret in read.secrets.iter().filter(is_unknown) {
             self.errors.add(path, format!("unknown secret '{secret}'"));
         }
     }

@@ -51,6 +51,11 @@ impl Errors {
         })
     }
 
+    /// Whether something is wrong at exactly this place.
+    pub(super) fn any_at(&self, place: &str) -> bool {
+        self.0.iter().any(|error| error.path == place)
+    }
+
     pub(super) fn into_vec(self) -> Vec<PlanError> {
         self.0
     }

@@ -39,12 +39,11 @@ pub(super) fn expand(steps: &[StepDecl], inputs: &Map<String, Value>, errors: &m
             continue;
         }
         let left = (expansion.nodes_left, expansion.bytes_left);
-        match expansion.step(step, "", true) {
-            Some(step) => made.push(step),
-            None => {
-                (expansion.nodes_left, expansion.bytes_left) = left;
-                expansion.leave_maps();
-            }
+        if let Some(step) = expansion.step(step, "", true) {
+            made.push(step);
+        } else {
+            (expansion.nodes_left, expansion.bytes_left) = left;
+            expansion.leave_maps();
         }
     }
     made
@@ -127,9 +126,7 @@ impl<'m> Expansion<'m, '_> {
         if needs_run(&condition.references().roots, &self.scope) {
             return None;
         }
-        let mut part = self.budget.part();
-        let value = condition.evaluate_within(&self.context, &mut part);
-        match value.and_then(|value| self.budget.take(part.used()).map(|()| value)) {
+        match self.budget.evaluate(&condition, &self.context) {
             Ok(value) => (!super::is_true(&value)).then_some(Reason::ConditionFalse),
             Err(error) => {
                 self.errors.add(format!("{}.when", decl.path), error.to_string());
@@ -222,12 +219,9 @@ impl<'m> Expansion<'m, '_> {
 
     fn evaluate_items(&mut self, items: &Value) -> Result<Value, ExpressionError> {
         let Value::String(text) = items else {
-            return template::render(items, &self.context);
+            return template::render_within(items, &self.context, &mut self.budget);
         };
-        let mut part = self.budget.part();
-        let value = template::expression(text)?.evaluate_within(&self.context, &mut part)?;
-        self.budget.take(part.used())?;
-        Ok(value)
+        self.budget.evaluate(&template::expression(text)?, &self.context)
     }
 
     /// The steps of a map, which are counted before the first one is made.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::budget::Budget;
 use super::expression::ExpressionError;
-use super::interpreter::{Found, equal, evaluate, own};
+use super::interpreter::{Found, equal, evaluate, in_key_order, own, text_of};
 use super::number::from_f64;
 use super::syntax::Node;
 
@@ -357,8 +357,8 @@ fn members(function: Function, value: &Value, budget: &mut Budget) -> Made {
     let members = value.as_object().ok_or_else(|| function.wants("an object"))?;
     budget.take_value(value)?;
     Ok(match function {
-        Function::Keys => members.keys().map(String::as_str).map(Value::from).collect(),
-        _ => members.values().cloned().collect(),
+        Function::Keys => in_key_order(members).map(|(name, _)| Value::from(name.as_str())).collect(),
+        _ => in_key_order(members).map(|(_, value)| value.clone()).collect(),
     })
 }
 
@@ -391,7 +391,7 @@ fn to_number(value: &Value, budget: &mut Budget) -> Made {
 fn to_string(value: Cow<'_, Value>, budget: &mut Budget) -> Made {
     if !value.is_string() {
         budget.take_value(&value)?;
-        return Ok(Value::String(value.to_string()));
+        return Ok(Value::String(text_of(value.into_owned())));
     }
     own(value, budget)
 }

@@ -1,11 +1,13 @@
 //! The values of a run's inputs.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::budget::size_within;
 use super::errors::Errors;
 use super::fields::normalise;
-use super::manifest::{InputDecl, InputType};
+use super::manifest::{InputDecl, InputType, Manifest};
 use super::schema::Schema;
 use super::yaml::MAX_YAML_DEPTH;
 
@@ -13,13 +15,15 @@ use super::yaml::MAX_YAML_DEPTH;
 pub const MAX_INPUTS: usize = 1024 * 1024;
 
 /// The values of all inputs that have one. An input that is null is as if it was not given.
-pub(super) fn resolve(decls: &[InputDecl], given: &Map<String, Value>, errors: &mut Errors) -> Map<String, Value> {
+pub(super) fn resolve(manifest: &Manifest, given: &Map<String, Value>, errors: &mut Errors) -> Map<String, Value> {
+    let decls = &manifest.inputs;
     if !are_bounded(given) {
         let message = format!("the inputs have more than {MAX_INPUTS} bytes or {MAX_YAML_DEPTH} levels");
         errors.add("inputs", message);
         return Map::new();
     }
-    for name in given.keys().filter(|name| !decls.iter().any(|decl| decl.name == **name)) {
+    let known: HashSet<&str> = decls.iter().map(|decl| decl.name.as_str()).collect();
+    for name in given.keys().filter(|name| manifest.knows_inputs && !known.contains(name.as_str())) {
         errors.add(super::fields::member("inputs", name), format!("unknown input '{name}'"));
     }
     let mut work = super::schema::MAX_WORK;

@@ -21,7 +21,7 @@ pub(super) fn evaluate<'a>(node: &'a Node, current: &'a Value, budget: &mut Budg
         Node::Field(name) => Ok(borrowed(current.get(name.as_str()))),
         Node::Index(index) => Ok(borrowed(element(current, *index))),
         Node::Literal(value) => Ok(Cow::Borrowed(value)),
-        Node::Slice { start, stop, step } => slice(current, *start, *stop, *step, budget),
+        Node::Slice { start, end, step } => slice(current, *start, *end, *step, budget),
         Node::List(parts) => list(parts, current, budget),
         Node::Hash(parts) => hash(parts, current, budget),
         Node::Not(part) => Ok(Cow::Owned(Value::Bool(!is_true(evaluate(part, current, budget)?.as_ref())))),
@@ -114,7 +114,7 @@ fn length(elements: &[Value]) -> i64 {
     i64::try_from(elements.len()).unwrap_or(i64::MAX)
 }
 
-fn slice<'a>(value: &'a Value, start: Option<i64>, stop: Option<i64>, step: i64, budget: &mut Budget) -> Found<'a> {
+fn slice<'a>(value: &'a Value, start: Option<i64>, end: Option<i64>, step: i64, budget: &mut Budget) -> Found<'a> {
     let Value::Array(elements) = value else {
         return Ok(NULL);
     };
@@ -122,7 +122,7 @@ fn slice<'a>(value: &'a Value, start: Option<i64>, stop: Option<i64>, step: i64,
     let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
     let bound = |at: i64| (if at < 0 { at + length } else { at }).clamp(low, high);
     let mut at = start.map_or(if step > 0 { low } else { high }, bound);
-    let end = stop.map_or(if step > 0 { high } else { low }, bound);
+    let end = end.map_or(if step > 0 { high } else { low }, bound);
     let mut taken = Vec::new();
     while (step > 0 && at < end) || (step < 0 && at > end) {
         if let Some(element) = usize::try_from(at).ok().and_then(|at| elements.get(at)) {
@@ -153,7 +153,23 @@ fn values<'a>(value: &Value, budget: &mut Budget) -> Found<'a> {
         return Ok(NULL);
     };
     budget.take_value(value)?;
-    Ok(Cow::Owned(Value::Array(members.values().cloned().collect())))
+    Ok(Cow::Owned(in_key_order(members).map(|(_, value)| value.clone()).collect()))
+}
+
+/// The members by their names: the order in which they were written means nothing, and the hash of a
+/// plan does not know it.
+pub(super) fn in_key_order(members: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let mut members: Vec<(&String, &Value)> = members.iter().collect();
+    members.sort_unstable_by_key(|(name, _)| *name);
+    members.into_iter()
+}
+
+/// The text of a value within other text: a string as it is, everything else as canonical JSON.
+pub(super) fn text_of(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => String::from_utf8_lossy(&crate::domain::json::canonical(&other)).into_owned(),
+    }
 }
 
 fn flatten<'a>(value: &Value, budget: &mut Budget) -> Found<'a> {

@@ -38,8 +38,13 @@ pub(super) struct Manifest {
     pub secrets: Vec<Secret>,
     pub steps: Vec<StepDecl>,
     pub outputs: Vec<(String, PlanOutput)>,
-    /// The names of all approvals, also of those that could not be read whole.
+    /// The names of all approvals.
     pub approval_ids: HashSet<String>,
+    /// Whether the names of all inputs, approvals and secrets could be read, so that others are
+    /// certainly unknown.
+    pub knows_inputs: bool,
+    pub knows_approvals: bool,
+    pub knows_secrets: bool,
 }
 
 /// The declaration of an input.
@@ -128,7 +133,9 @@ fn read_spec(value: &Value, manifest: &mut Manifest, errors: &mut Errors) {
         return;
     };
     let inputs = fields.list("inputs", errors);
+    let count = inputs.len();
     manifest.inputs = inputs.into_iter().filter_map(|(path, value)| read_input(value, path, errors)).collect();
+    manifest.knows_inputs = manifest.inputs.len() == count && !errors.any_at("spec.inputs");
     distinct(manifest.inputs.iter().map(|i| (format!("{}.name", i.path), i.name.as_str())), "input", errors);
     manifest.sandbox = fields.object("sandbox", errors).map(|fields| read_sandbox(fields, errors));
     manifest.slo = fields.object("slo", errors).map(|fields| read_slo(fields, errors));
@@ -195,6 +202,7 @@ fn read_failure(mut fields: Fields<'_>, errors: &mut Errors) -> FailurePolicy {
 
 fn read_approvals(fields: &mut Fields<'_>, manifest: &mut Manifest, errors: &mut Errors) {
     let elements = fields.list("approvals", errors);
+    let count = elements.len();
     for (path, value) in elements {
         let Some(mut fields) = Fields::of(value, &path, errors) else {
             continue;
@@ -221,11 +229,14 @@ fn read_approvals(fields: &mut Fields<'_>, manifest: &mut Manifest, errors: &mut
     }
     let ids = manifest.approvals.iter().map(|(path, approval)| (format!("{path}.id"), approval.id.as_str()));
     distinct(ids, "approval", errors);
+    manifest.knows_approvals = manifest.approvals.len() == count && !errors.any_at("spec.approvals");
 }
 
 fn read_secrets(fields: &mut Fields<'_>, manifest: &mut Manifest, errors: &mut Errors) {
     let mut paths = Vec::new();
-    for (path, value) in fields.list("secrets", errors) {
+    let elements = fields.list("secrets", errors);
+    let count = elements.len();
+    for (path, value) in elements {
         let Some(mut fields) = Fields::of(value, &path, errors) else {
             continue;
         };
@@ -238,6 +249,7 @@ fn read_secrets(fields: &mut Fields<'_>, manifest: &mut Manifest, errors: &mut E
             manifest.secrets.push(Secret { name, scope, description });
         }
     }
+    manifest.knows_secrets = manifest.secrets.len() == count && !errors.any_at("spec.secrets");
     distinct(paths.into_iter().zip(manifest.secrets.iter().map(|s| s.name.as_str())), "secret", errors);
 }
 
@@ -273,10 +285,7 @@ fn read_output(value: &Value, path: &str, errors: &mut Errors) -> Option<PlanOut
         errors.add(fields.at("path"), "must not hold '..', '\\' or a control character");
     }
     fields.finish(errors);
-    let source = match is_file? {
-        true => OutputSource::File(file?),
-        false => OutputSource::Object(object?),
-    };
+    let source = if is_file? { OutputSource::File(file?) } else { OutputSource::Object(object?) };
     Some(PlanOutput { name: name?, source })
 }
 

@@ -87,7 +87,7 @@ fn make(text: &str, given: &Map<String, Value>, errors: &mut Errors) -> Option<P
     let manifest = manifest::read(&value, errors);
     check::check(&manifest, errors);
     let before = errors.len();
-    let inputs = input::resolve(&manifest.inputs, given, errors);
+    let inputs = input::resolve(&manifest, given, errors);
     // With other inputs than the author meant, what follows from them is noise.
     let steps = if errors.len() == before && !errors.any_within("spec.inputs") {
         expand::expand(&manifest.steps, &inputs, errors)

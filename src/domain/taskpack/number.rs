@@ -31,7 +31,8 @@ pub fn from_f64(float: f64) -> Option<Number> {
     Number::from_f64(float)
 }
 
-/// Brings every number of a value into its one form; `false` where one has none.
+/// Brings the numbers of a value into their one form; `false` where one has none, and then some are
+/// left as they were.
 pub fn normalise(value: &mut Value) -> bool {
     match value {
         Value::Number(number) => match normal(number) {
@@ -41,8 +42,8 @@ pub fn normalise(value: &mut Value) -> bool {
             }
             None => false,
         },
-        Value::Array(elements) => elements.iter_mut().fold(true, |good, element| normalise(element) && good),
-        Value::Object(members) => members.values_mut().fold(true, |good, member| normalise(member) && good),
+        Value::Array(elements) => elements.iter_mut().all(normalise),
+        Value::Object(members) => members.values_mut().all(normalise),
         Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }

@@ -44,6 +44,8 @@ struct Info<'m> {
 pub(super) struct StepTable<'m> {
     steps: Vec<Info<'m>>,
     by_id: HashMap<&'m str, usize>,
+    /// Whether the id of some step could not be read, so that no id is certainly unknown.
+    is_incomplete: bool,
 }
 
 impl<'m> StepTable<'m> {
@@ -51,6 +53,7 @@ impl<'m> StepTable<'m> {
     pub(super) fn of(steps: &'m [StepDecl], errors: &mut Errors) -> Self {
         let mut table = Self::default();
         table.add(steps, None, 0, errors);
+        table.is_incomplete |= table.steps.is_empty();
         table
     }
 
@@ -63,6 +66,7 @@ impl<'m> StepTable<'m> {
                 _ => Inner::InOrder,
             };
             self.steps.push(Info { id: &step.id, parent, block, inner });
+            self.is_incomplete |= step.id.is_empty();
             if !step.id.is_empty() && *self.by_id.entry(&step.id).or_insert(position) != position {
                 errors.add(format!("{}.id", step.path), format!("duplicate step '{}'", step.id));
             }
@@ -75,7 +79,7 @@ impl<'m> StepTable<'m> {
     /// What a step is to another, or to the outputs of the pack.
     pub(super) fn relation(&self, from: Option<&str>, to: &str) -> Relation<'m> {
         let Some(&to) = self.by_id.get(to) else {
-            return Relation::Unknown;
+            return if self.is_incomplete { Relation::Known } else { Relation::Unknown };
         };
         let from = from.and_then(|id| self.by_id.get(id)).copied();
         if from == Some(to) {

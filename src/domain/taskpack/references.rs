@@ -49,7 +49,7 @@ impl References {
                 self.visit(a);
                 self.visit(b);
             }
-            Node::Then(a, b) if **a == Node::Current => self.visit(b),
+            Node::Then(a, b) if is_current(a) => self.visit(b),
             // A path was noted as a whole; what follows a value reads that value.
             Node::Then(..) if !path.is_empty() => {}
             Node::Then(a, _) | Node::Project(a, _) => self.visit(a),
@@ -74,31 +74,42 @@ impl References {
 
 /// The names of a part such as `a.b.c`, as far as they go; empty for other parts.
 fn path(node: &Node) -> Vec<&str> {
-    match node {
-        Node::Field(name) => vec![name],
-        Node::Then(left, right) if **left == Node::Current => path(right),
-        Node::Then(left, right) => {
-            let mut names = path(left);
-            let is_whole = is_path(left);
-            if let (true, Node::Field(name)) = (is_whole && !names.is_empty(), &**right) {
-                names.push(name);
-            }
-            names
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Whether a part is names and nothing else.
-fn is_path(node: &Node) -> bool {
-    match node {
-        Node::Field(_) => true,
-        Node::Then(left, right) => (**left == Node::Current || is_path(left)) && is_path(right),
-        _ => false,
-    }
+    let mut chain = Vec::new();
+    follow(node, &mut chain);
+    chain.into_iter().map_while(|name| name).collect()
 }
 
 /// The names of an expression that is nothing else.
 pub(super) fn names(node: &Node) -> Option<Vec<&str>> {
-    is_path(node).then(|| path(node))
+    let mut chain = Vec::new();
+    follow(node, &mut chain);
+    let names: Option<Vec<&str>> = chain.into_iter().collect();
+    names.filter(|names| !names.is_empty())
+}
+
+/// Follows the parts of a chain in the order in which they are evaluated: the name of a member, or
+/// none for everything else.
+fn follow<'n>(node: &'n Node, chain: &mut Vec<Option<&'n str>>) {
+    match node {
+        Node::Current => {}
+        Node::Field(name) => chain.push(Some(name)),
+        Node::Then(left, right) => {
+            follow(left, chain);
+            follow(right, chain);
+        }
+        Node::Project(left, _) | Node::Values(left) | Node::Flatten(left) => {
+            follow(left, chain);
+            chain.push(None);
+        }
+        _ => chain.push(None),
+    }
+}
+
+/// Whether a part is what it is evaluated on.
+fn is_current(node: &Node) -> bool {
+    match node {
+        Node::Current => true,
+        Node::Then(left, right) => is_current(left) && is_current(right),
+        _ => false,
+    }
 }

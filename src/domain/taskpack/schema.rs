@@ -66,13 +66,11 @@ impl Schema {
 
     /// Whether a value is as the schema says; what is not is noted.
     pub(super) fn check(&self, value: &Value, path: &str, work: &mut usize, errors: &mut Errors) -> bool {
-        match work.checked_sub(self.parts.saturating_mul(parts(value))) {
-            Some(left) => *work = left,
-            None => {
-                errors.add(path, "the value is too large for its schema");
-                return false;
-            }
-        }
+        let Some(left) = work.checked_sub(self.parts.saturating_mul(parts(value))) else {
+            errors.add(path, "the value is too large for its schema");
+            return false;
+        };
+        *work = left;
         let mut is_good = true;
         for error in self.validator.iter_errors(value).take(MAX_TOLD) {
             is_good = false;

@@ -98,22 +98,24 @@ pub(super) struct BranchDecl {
 
 /// Reads the steps of a list that is `level` deep.
 pub(super) fn read_all(elements: Vec<(String, &Value)>, level: usize, errors: &mut Errors) -> Vec<StepDecl> {
-    elements.into_iter().filter_map(|(path, value)| read(path, value, level, errors)).collect()
+    elements.into_iter().map(|(path, value)| read(path, value, level, errors)).collect()
 }
 
-fn read(path: String, value: &Value, level: usize, errors: &mut Errors) -> Option<StepDecl> {
+fn read(path: String, value: &Value, level: usize, errors: &mut Errors) -> StepDecl {
     if level > MAX_NESTING {
-        errors.add(path, format!("steps are nested deeper than {MAX_NESTING}"));
-        return None;
+        errors.add(path.as_str(), format!("steps are nested deeper than {MAX_NESTING}"));
+        return StepDecl::unreadable(path);
     }
-    let mut fields = Fields::of(value, &path, errors)?;
+    let Some(mut fields) = Fields::of(value, &path, errors) else {
+        return StepDecl::unreadable(path);
+    };
     let id = name(&mut fields, "id", errors).unwrap_or_default();
     let display = fields.text("name", MAX_NAME, errors);
     let when = read_condition(&mut fields, "when", errors);
     let own = fields.boolean("continueOnError", errors);
     let (kind, inner) = read_kind(&mut fields, level, errors);
     fields.finish(errors);
-    Some(StepDecl { path, id, name: display, when, continue_on_error: own || inner, kind })
+    StepDecl { path, id, name: display, when, continue_on_error: own || inner, kind }
 }
 
 /// A condition: a text, or true or false, which become the literals of expressions.
@@ -223,7 +225,7 @@ fn read_map(fields: &mut Fields<'_>, level: usize, errors: &mut Errors) -> KindD
     let names = read_names(fields, errors);
     let max_parallel = fields.count("maxParallel", (1, MAX_PARALLEL), errors);
     let path = fields.at("step");
-    let step = fields.required("step", errors).and_then(|step| read(path, step, level + 1, errors));
+    let step = fields.required("step", errors).map(|step| read(path, step, level + 1, errors));
     KindDecl::Map { items, names, max_parallel, step: step.into_iter().collect() }
 }
 
@@ -333,6 +335,12 @@ fn read_conditional(fields: &mut Fields<'_>, level: usize, errors: &mut Errors) 
 }
 
 impl StepDecl {
+    /// A step of which nothing is known.
+    fn unreadable(path: String) -> Self {
+        let kind = KindDecl::Broken;
+        Self { path, id: String::new(), name: None, when: None, continue_on_error: false, kind }
+    }
+
     /// The lists of steps inside.
     pub(super) fn blocks(&self) -> Vec<&[StepDecl]> {
         match &self.kind {

@@ -24,7 +24,7 @@ pub(super) enum Node {
     Index(i64),
     Slice {
         start: Option<i64>,
-        stop: Option<i64>,
+        end: Option<i64>,
         step: i64,
     },
     Literal(Value),
@@ -61,7 +61,8 @@ pub(super) fn parse(text: &str) -> Result<Node, ExpressionError> {
     }
     let tree = jmespath::parse(text).map_err(|error| {
         let reason = format!("{}", error.reason);
-        ExpressionError::Syntax(format!("invalid expression: {}", bounded(&reason, MESSAGE_CHARS)))
+        let hint = if reason.contains("'-'") { "; a name with '-' is quoted, as in steps.\"my-step\"" } else { "" };
+        ExpressionError::Syntax(format!("invalid expression: {}{hint}", bounded(&reason, MESSAGE_CHARS)))
     })?;
     convert(&tree, 0)
 }
@@ -105,9 +106,15 @@ fn convert(tree: &Ast, depth: usize) -> Result<Node, ExpressionError> {
         Ast::And { lhs, rhs, .. } => Node::And(boxed(lhs)?, boxed(rhs)?),
         Ast::Or { lhs, rhs, .. } => Node::Or(boxed(lhs)?, boxed(rhs)?),
         Ast::Comparison { comparator, lhs, rhs, .. } => Node::Compare(comparator.clone(), boxed(lhs)?, boxed(rhs)?),
-        Ast::Subexpr { lhs, rhs, .. } => Node::Then(boxed(lhs)?, boxed(rhs)?),
+        Ast::Subexpr { lhs, rhs, .. } => {
+            check_negation(lhs, begins_with_member(rhs))?;
+            Node::Then(boxed(lhs)?, boxed(rhs)?)
+        }
         Ast::Projection { lhs, rhs, .. } => Node::Project(boxed(lhs)?, boxed(rhs)?),
-        Ast::ObjectValues { node, .. } => Node::Values(boxed(node)?),
+        Ast::ObjectValues { node, .. } => {
+            check_negation(node, true)?;
+            Node::Values(boxed(node)?)
+        }
         Ast::Flatten { node, .. } => Node::Flatten(boxed(node)?),
         Ast::Condition { predicate, then, .. } => Node::Where(boxed(predicate)?, boxed(then)?),
         Ast::Function { name, args, .. } => call(name, args, depth)?,
@@ -115,15 +122,34 @@ fn convert(tree: &Ast, depth: usize) -> Result<Node, ExpressionError> {
     })
 }
 
+/// Refuses a member of a negation. `JMESPath` reads `!a.b` as `(!a).b`, which is always null: as a
+/// condition it would silently skip its step, whatever its author meant.
+fn check_negation(left: &Ast, takes_member: bool) -> Result<(), ExpressionError> {
+    match left {
+        Ast::Not { .. } if takes_member => Err(syntax("'!' binds tighter than '.': write !(a.b)")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the first thing that a part does is to take a member.
+fn begins_with_member(tree: &Ast) -> bool {
+    match tree {
+        Ast::Field { .. } => true,
+        Ast::Subexpr { lhs, .. } | Ast::Projection { lhs, .. } => begins_with_member(lhs),
+        Ast::ObjectValues { node, .. } | Ast::Flatten { node, .. } => begins_with_member(node),
+        _ => false,
+    }
+}
+
 fn convert_all(trees: &[Ast], depth: usize) -> Result<Vec<Node>, ExpressionError> {
     trees.iter().map(|tree| convert(tree, depth + 1)).collect()
 }
 
-fn slice(start: Option<i32>, stop: Option<i32>, step: i32) -> Result<Node, ExpressionError> {
+fn slice(start: Option<i32>, end: Option<i32>, step: i32) -> Result<Node, ExpressionError> {
     if step == 0 {
         return Err(syntax("the step of a slice is 0"));
     }
-    Ok(Node::Slice { start: start.map(i64::from), stop: stop.map(i64::from), step: i64::from(step) })
+    Ok(Node::Slice { start: start.map(i64::from), end: end.map(i64::from), step: i64::from(step) })
 }
 
 fn call(name: &str, args: &[Ast], depth: usize) -> Result<Node, ExpressionError> {
@@ -146,10 +172,7 @@ fn call(name: &str, args: &[Ast], depth: usize) -> Result<Node, ExpressionError>
 /// A literal, whose numbers must be such as every reader keeps.
 fn literal(value: &Variable) -> Result<Value, ExpressionError> {
     let mut value = serde_json::to_value(value).map_err(|error| syntax(&error.to_string()))?;
-    match super::number::normalise(&mut value) {
-        true => Ok(value),
-        false => Err(syntax("a number lies beyond ±(2^53−1)")),
-    }
+    if super::number::normalise(&mut value) { Ok(value) } else { Err(syntax("a number lies beyond ±(2^53−1)")) }
 }
 
 fn syntax(message: &str) -> ExpressionError {

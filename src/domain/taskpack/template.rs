@@ -1,13 +1,14 @@
 //! Templates: strings with `{{ expression }}` in them.
 //!
 //! A string that is one template and nothing else becomes the value itself, whatever its type. Within
-//! longer text a string is put in as it is, and every other value as compact JSON. What does not
+//! longer text a string is put in as it is, and every other value as compact JSON with sorted keys. What does not
 //! exist, such as an output of a step that was skipped, is null.
 
 use serde_json::{Map, Value};
 
 use super::budget::{Budget, MAX_VALUE_DEPTH, size_within};
 use super::expression::{Expression, ExpressionError, is_true};
+use super::interpreter::text_of;
 
 /// How many steps one rendered value may take, all of its templates together.
 const MAX_RENDER_STEPS: usize = 100_000;
@@ -53,12 +54,11 @@ fn closing(text: &str) -> Option<usize> {
             (Some(_), _) if escaped => escaped = false,
             (Some(_), b'\\') => escaped = true,
             (Some(open), byte) if open == byte => quote = None,
-            (Some(_), _) => {}
             (None, b'"' | b'\'' | b'`') => quote = Some(byte),
             (None, b'{') => depth += 1,
             (None, b'}') if depth > 0 => depth -= 1,
             (None, b'}') if text.as_bytes().get(at + 1) == Some(&b'}') => return Some(at),
-            (None, _) => {}
+            _ => {}
         }
     }
     None
@@ -101,13 +101,18 @@ pub fn condition(text: &str, context: &Value) -> Result<bool, ExpressionError> {
 /// As [`value`], and [`ExpressionError::TooManySteps`] or [`ExpressionError::TooLarge`] where all
 /// templates together take or give too much.
 pub fn render(value: &Value, context: &Value) -> Result<Value, ExpressionError> {
-    let mut rendering = Rendering { context, budget: Budget::new(MAX_RENDER_STEPS), left: MAX_RENDERED };
+    render_within(value, context, &mut Budget::new(MAX_RENDER_STEPS))
+}
+
+/// As [`render`], with steps from a budget that other work shares.
+pub(super) fn render_within(value: &Value, context: &Value, budget: &mut Budget) -> Result<Value, ExpressionError> {
+    let mut rendering = Rendering { context, budget, left: MAX_RENDERED };
     rendering.value(value, MAX_VALUE_DEPTH)
 }
 
 struct Rendering<'c> {
     context: &'c Value,
-    budget: Budget,
+    budget: &'c mut Budget,
     /// How many bytes the value may still grow by.
     left: usize,
 }
@@ -141,7 +146,7 @@ impl Rendering<'_> {
     fn text(&mut self, text: &str, depth: usize) -> Result<Value, ExpressionError> {
         let pieces = pieces(text)?;
         if let [Piece::Expression(expression)] = pieces.as_slice() {
-            let value = self.evaluate(expression)?;
+            let value = self.budget.evaluate(expression, self.context)?;
             let size = size_within(&value, self.left, depth).ok_or(ExpressionError::TooLarge)?;
             self.spend(size)?;
             return Ok(value);
@@ -150,22 +155,12 @@ impl Rendering<'_> {
         for piece in &pieces {
             let part = match piece {
                 Piece::Text(text) => text.clone(),
-                Piece::Expression(expression) => match self.evaluate(expression)? {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                },
+                Piece::Expression(expression) => text_of(self.budget.evaluate(expression, self.context)?),
             };
             self.spend(part.len())?;
             rendered.push_str(&part);
         }
         Ok(Value::String(rendered))
-    }
-
-    fn evaluate(&mut self, expression: &Expression) -> Result<Value, ExpressionError> {
-        let mut part = self.budget.part();
-        let value = expression.evaluate_within(self.context, &mut part)?;
-        self.budget.take(part.used())?;
-        Ok(value)
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), ExpressionError> {

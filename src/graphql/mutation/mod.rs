@@ -2,10 +2,11 @@
 
 mod ingest;
 mod quarantine;
+mod run;
 
 use async_graphql::MergedObject;
 
 /// What can be changed.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub struct MutationRoot(ingest::IngestMutation, quarantine::QuarantineMutation);
+pub struct MutationRoot(ingest::IngestMutation, quarantine::QuarantineMutation, run::RunMutation);

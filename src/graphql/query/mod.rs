@@ -13,6 +13,7 @@ mod mention;
 mod node;
 mod quarantine;
 mod record;
+pub mod run;
 mod source;
 mod viewer;
 
@@ -39,6 +40,7 @@ pub struct QueryRoot(
     lineage::LineageQuery,
     deployed::DeployedQuery,
     history::HistoryQuery,
+    run::RunQuery,
     as_of::AsOfQuery,
 );
 
@@ -62,6 +64,7 @@ impl QueryRoot {
             lineage::LineageQuery(seat.clone()),
             deployed::DeployedQuery(seat.clone()),
             history::HistoryQuery(seat.clone()),
+            run::RunQuery(seat.clone()),
             as_of::AsOfQuery(seat),
         )
     }

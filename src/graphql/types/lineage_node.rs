@@ -44,7 +44,11 @@ pub fn entity_of(id: GlobalId) -> Option<Entity> {
         GlobalId::PackFamily(source, name) => Entity::thing(&source, thing::pack_family(&name)),
         GlobalId::Sequence(source, namespace, name) => Entity::thing(&source, NaturalKey::sequence(&namespace, &name)),
         GlobalId::Vertex(entity) => entity,
-        GlobalId::Source(_) | GlobalId::Chain(..) | GlobalId::Finding(..) | GlobalId::Quarantined(_) => return None,
+        GlobalId::Source(_)
+        | GlobalId::Chain(..)
+        | GlobalId::Finding(..)
+        | GlobalId::Run(_)
+        | GlobalId::Quarantined(_) => return None,
     })
 }
 

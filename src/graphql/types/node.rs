@@ -15,6 +15,7 @@ use super::pack_instance::PackInstance;
 use super::pack_receipt::PackReceipt;
 use super::quarantine::QuarantinedItem;
 use super::record::{KubernetesRecord, Record, Recorded};
+use super::run::Run;
 use super::sequence::OperationSequence;
 use super::source::Source;
 use crate::domain::identity::NaturalKey;
@@ -60,6 +61,8 @@ pub enum Node {
     Finding(Finding),
     /// An item in quarantine.
     QuarantinedItem(QuarantinedItem),
+    /// A run.
+    Run(Run),
     /// A node of the lineage graph that is nothing of the above.
     LineageNode(LineageNode),
 }
@@ -136,6 +139,7 @@ pub async fn find_record(view: &View, id: GlobalId) -> Result<Option<Node>, ApiE
             let Some(source) = scope.source(&source) else { return Ok(None) };
             Mentioned::find(view, source.id, Named::PackFamily, name).await?.map(|found| PackFamily(found).into())
         }
+        GlobalId::Run(run_id) => Run::find(view, &run_id).await?.map(Into::into),
         GlobalId::Quarantined(id) => {
             let found = scope.quarantine_by_id(&[id]).await?;
             found.into_iter().next().map(|item| QuarantinedItem::new(view, item).into())

@@ -1,14 +1,18 @@
 //! Runs, as of a commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{QueryError, Scope};
-use crate::domain::run::{Approval, LogEntry, Step};
+use crate::domain::run::LogEntry;
 use crate::domain::taskpack::Plan;
 use crate::storage::{
-    ApprovalFilter, ApprovalPlace, Page, Rows, RunFilter, RunPlace, StoredApproval, StoredRun, StoredTransition,
+    ApprovalFilter, ApprovalPlace, Page, Rows, RunFilter, RunPlace, StoreError, StoredApproval, StoredRun,
+    StoredTransition,
 };
+
+/// The most steps that are read at once.
+const MAX_STEPS: usize = 50_000;
 
 /// A list of runs.
 pub type RunsAsked = RunFilter;
@@ -28,13 +32,35 @@ impl Scope {
     /// # Errors
     /// If the store fails.
     pub async fn run_detail(&self, run_id: &str) -> Result<Option<RunDetail>, QueryError> {
-        let Some(mut run) = self.as_of.find_run(run_id).await? else { return Ok(None) };
-        let ids = [run.id];
-        run.run.steps = self.as_of.run_steps(&ids).await?.remove(&run.id).unwrap_or_default();
-        run.run.approvals = self.as_of.run_approvals(&ids).await?.remove(&run.id).unwrap_or_default();
-        let plan = self.as_of.run_plans(&ids).await?.remove(&run.id);
-        let plan = plan.ok_or_else(|| crate::storage::StoreError::Corrupt("a run has no plan".to_owned()))?;
-        Ok(Some(RunDetail { run, plan }))
+        let Some(run) = self.as_of.find_run(run_id).await? else { return Ok(None) };
+        Ok(self.whole(vec![run]).await?.pop())
+    }
+
+    /// Runs by their rows, with their steps, approvals and plans.
+    ///
+    /// # Errors
+    /// If the store fails, or they have more than 50,000 steps together.
+    pub async fn run_details(&self, ids: &[i64]) -> Result<Vec<RunDetail>, QueryError> {
+        let runs = self.as_of.runs_by_id(ids).await?;
+        self.whole(runs.into_values().collect()).await
+    }
+
+    async fn whole(&self, runs: Vec<StoredRun>) -> Result<Vec<RunDetail>, QueryError> {
+        let ids: Vec<i64> = runs.iter().map(|run| run.id).collect();
+        let mut steps = self.as_of.run_steps(&ids, MAX_STEPS + 1).await?;
+        if steps.values().map(Vec::len).sum::<usize>() > MAX_STEPS {
+            return Err(QueryError::TooMany(MAX_STEPS, "ask for the steps of fewer runs at once"));
+        }
+        let mut approvals = self.as_of.run_approvals(&ids).await?;
+        let plans = self.as_of.run_plans(&ids).await?;
+        let whole = |mut run: StoredRun| {
+            run.run.steps = steps.remove(&run.id).unwrap_or_default();
+            run.run.approvals = approvals.remove(&run.id).unwrap_or_default();
+            let plan = plans.get(&run.id).cloned();
+            let plan = plan.ok_or_else(|| StoreError::Corrupt("a run has no plan".to_owned()))?;
+            Ok(RunDetail { run, plan })
+        };
+        runs.into_iter().map(whole).collect()
     }
 
     /// A run by its name, without its steps and approvals.
@@ -43,14 +69,6 @@ impl Scope {
     /// If the store fails.
     pub async fn find_run(&self, run_id: &str) -> Result<Option<StoredRun>, QueryError> {
         Ok(self.as_of.find_run(run_id).await?)
-    }
-
-    /// Runs by their rows.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn runs_by_id(&self, ids: &[i64]) -> Result<HashMap<i64, StoredRun>, QueryError> {
-        Ok(self.as_of.runs_by_id(ids).await?)
     }
 
     /// A page of runs, newest first.
@@ -67,30 +85,6 @@ impl Scope {
     /// If the store fails.
     pub async fn count_runs(&self, asked: &RunsAsked) -> Result<i64, QueryError> {
         Ok(self.as_of.count_runs(asked).await?)
-    }
-
-    /// The steps of runs, by the run's row.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn run_steps(&self, runs: &[i64]) -> Result<HashMap<i64, Vec<Step>>, QueryError> {
-        Ok(self.as_of.run_steps(runs).await?)
-    }
-
-    /// The approvals of runs, by the run's row.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn run_approvals(&self, runs: &[i64]) -> Result<HashMap<i64, BTreeMap<String, Approval>>, QueryError> {
-        Ok(self.as_of.run_approvals(runs).await?)
-    }
-
-    /// The plans of runs, by the run's row.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn run_plans(&self, runs: &[i64]) -> Result<HashMap<i64, Arc<Plan>>, QueryError> {
-        Ok(self.as_of.run_plans(runs).await?)
     }
 
     /// The manifests of runs, by the run's row.

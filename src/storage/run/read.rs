@@ -235,12 +235,13 @@ impl AsOf {
         self.count(&sql::RUNS_COUNT, &[&[self.tenant.into(), self.seq.into()], &filter.args()[..]].concat()).await
     }
 
-    /// The steps of runs, by the run's row, in the order in which they came to be.
+    /// The steps of runs, by the run's row, in the order in which they came to be; at most `limit`.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn run_steps(&self, runs: &[i64]) -> Result<HashMap<i64, Vec<Step>>, StoreError> {
-        let args = [self.tenant.into(), self.seq.into(), json(&runs)];
+    pub async fn run_steps(&self, runs: &[i64], limit: usize) -> Result<HashMap<i64, Vec<Step>>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let args = [self.tenant.into(), self.seq.into(), json(&runs), limit.into()];
         let rows: Vec<(i64, String)> = self.pool.rows(&sql::RUN_STEPS, &args).await?;
         let mut found: HashMap<i64, Vec<Step>> = HashMap::new();
         for (run, state) in rows {
