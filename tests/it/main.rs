@@ -11,6 +11,7 @@ mod insight;
 mod layering;
 mod lineage;
 mod records;
+mod runs;
 mod server;
 mod storage;
 mod support;

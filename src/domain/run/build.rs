@@ -14,7 +14,7 @@ use crate::domain::time::format_micros;
 struct Place {
     parent: Option<usize>,
     lane: usize,
-    place: usize,
+    nth: usize,
     path: Vec<usize>,
     prefix: String,
     scope: Map<String, Value>,
@@ -49,7 +49,7 @@ impl Run {
         let top = Place {
             parent: None,
             lane: 0,
-            place: 0,
+            nth: 0,
             path: Vec::new(),
             prefix: String::new(),
             scope: Map::new(),
@@ -57,7 +57,7 @@ impl Run {
         };
         for (place, step) in plan.steps.iter().enumerate() {
             let path = vec![place];
-            machine.add(step, &Place { place, path, ..top.clone() }, step.id.clone());
+            machine.add(step, &Place { nth: place, path, ..top.clone() }, &step.id);
         }
         machine.skip_disabled(0);
         machine.cause = "advance";
@@ -80,20 +80,20 @@ pub(super) fn size(step: &PlanStep) -> usize {
 }
 
 impl Machine<'_> {
-    fn add(&mut self, planned: &PlanStep, at: &Place, id: String) {
+    fn add(&mut self, planned: &PlanStep, at: &Place, id: &str) {
         let n = self.run.steps.len();
         let mut scope = at.scope.clone();
         scope.extend(planned.scope.clone());
         let continue_on_error = at.is_tolerated || planned.continue_on_error;
         if let StepKind::GatePolicy { failure_action: FailureAction::RequestOverride, .. } = &planned.kind {
-            self.run.approvals.entry(id.clone()).or_insert_with(|| new_approval(Vec::new()));
+            self.run.approvals.entry(id.to_owned()).or_insert_with(|| new_approval(Vec::new()));
         }
         self.run.steps.push(Step {
-            id: id.clone(),
+            id: id.to_owned(),
             prefix: at.prefix.clone(),
             parent: at.parent,
             lane: at.lane,
-            place: at.place,
+            place: at.nth,
             path: at.path.clone(),
             enabled: planned.enabled,
             continue_on_error,
@@ -113,7 +113,7 @@ impl Machine<'_> {
             let inner = Place {
                 parent: Some(n),
                 lane: 0,
-                place: 0,
+                nth: 0,
                 path,
                 prefix: at.prefix.clone(),
                 scope: scope.clone(),
@@ -123,16 +123,16 @@ impl Machine<'_> {
                 StepKind::Map { .. } => {
                     let prefix = format!("{id}[{k}]::");
                     let child_id = format!("{prefix}{}", child.template_id);
-                    self.add(child, &Place { lane: k, prefix, ..inner }, child_id);
+                    self.add(child, &Place { lane: k, prefix, ..inner }, &child_id);
                 }
                 StepKind::Parallel { .. } => {
                     let child_id = format!("{}{}", inner.prefix, child.template_id);
-                    self.add(child, &Place { lane: k, ..inner }, child_id);
+                    self.add(child, &Place { lane: k, ..inner }, &child_id);
                 }
                 StepKind::Conditional { .. } => {
                     let (lane, place) = branch_of(&planned.kind, k);
                     let child_id = format!("{}{}", inner.prefix, child.template_id);
-                    self.add(child, &Place { lane, place, ..inner }, child_id);
+                    self.add(child, &Place { lane, nth: place, ..inner }, &child_id);
                 }
                 // The body of a loop comes with its items.
                 _ => {}
@@ -156,13 +156,13 @@ impl Machine<'_> {
                 let place = Place {
                     parent: Some(n),
                     lane: 0,
-                    place: i * body.len() + k,
+                    nth: i * body.len() + k,
                     path,
                     prefix: prefix.clone(),
                     scope: scope.clone(),
                     is_tolerated: outer.continue_on_error,
                 };
-                self.add(step, &place, format!("{prefix}{}", step.template_id));
+                self.add(step, &place, &format!("{prefix}{}", step.template_id));
             }
         }
         self.skip_disabled(first);

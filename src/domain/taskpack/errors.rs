@@ -23,11 +23,14 @@ pub struct PlanError {
 pub(super) struct Errors(Vec<PlanError>);
 
 impl Errors {
-    /// Adds an error, unless there are enough.
+    /// Adds an error, unless there are enough or it was told, as by another item of the same map.
     pub(super) fn add(&mut self, path: impl fmt::Display, message: impl Into<String>) {
         if !self.is_full() {
             let (path, message) = (path.to_string(), message.into());
-            self.0.push(PlanError { path: bounded(&path, SHOWN_CHARS), message: bounded(&message, SHOWN_CHARS) });
+            let error = PlanError { path: bounded(&path, SHOWN_CHARS), message: bounded(&message, SHOWN_CHARS) };
+            if !self.0.contains(&error) {
+                self.0.push(error);
+            }
         }
     }
 

@@ -92,7 +92,7 @@ impl<'v> Fields<'v> {
         elements
     }
 
-    /// A list of strings, each within the bounds of [`check_text`].
+    /// A list of strings, each of 1 to `most` bytes.
     pub(super) fn texts(&mut self, name: &'static str, most: usize, errors: &mut Errors) -> Vec<(String, String)> {
         let elements = self.list(name, errors);
         elements

@@ -9,7 +9,14 @@
 //! - A plain YAML scalar that readers understand differently (`no`, `012`, `1e3`) is an error.
 //! - Numbers have one form: `5.0` is 5. Beyond ±(2^53−1) they are errors.
 //! - `{{ expression }}` alone keeps the type of the value; what does not exist is null, also in `with`.
+//!   `{{ secrets.<name> }}` stands alone in parameters; [`Plan::secret_references`] is what the root
+//!   `secrets` is when they are rendered.
 //! - A condition is false for `false`, null and what is empty. 0 is true.
+//! - `!a.b`, which other readers take for `(!a).b`, is an error: one writes `!(a.b)`.
+//! - What is planned does not depend on the order of keys: `keys`, `values`, `*` and objects in texts
+//!   go by sorted names.
+//! - Hosts of a step must be on the allow-list unless the sandbox is open; without a sandbox there is
+//!   no list.
 //! - A step knows the outputs of steps that ended before it starts. A step inside a map or a loop is
 //!   known only inside the same iteration.
 //! - Ranges end before `end`.

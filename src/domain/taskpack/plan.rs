@@ -367,7 +367,7 @@ pub enum OutputSource {
 }
 
 impl Plan {
-    /// `sha256:` and 64 lowercase hex digits over what the plan means; see [`super::hash`].
+    /// `sha256:` and 64 lowercase hex digits over what the plan means: everything but descriptions.
     #[must_use]
     pub fn hash(&self) -> String {
         super::hash::hash(self)

@@ -90,7 +90,6 @@ struct CancelRunSuccess {
 
 /// What became of a creation.
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "one value a field")]
 enum CreateRunResult {
     /// The run was created.
     Success(CreateRunSuccess),
@@ -106,7 +105,6 @@ enum CreateRunResult {
 
 /// What became of a decision.
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "one value a field")]
 enum DecideApprovalResult {
     /// It holds.
     Success(DecideApprovalSuccess),
@@ -128,7 +126,6 @@ enum DecideApprovalResult {
 
 /// What became of a cancellation.
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "one value a field")]
 enum CancelRunResult {
     /// It is cancelled.
     Success(CancelRunSuccess),

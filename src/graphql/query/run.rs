@@ -57,7 +57,6 @@ struct SimulateTaskPackInput {
 
 /// What became of a simulation.
 #[derive(Union)]
-#[expect(clippy::large_enum_variant, reason = "one value a field")]
 enum SimulateTaskPackResult {
     /// What a run would do.
     Simulation(Simulation),

@@ -109,7 +109,7 @@ pub struct RunWait {
 impl RunWait {
     /// What a step of a run waits for.
     #[must_use]
-    pub fn new(detail: &RunDetail, n: usize, waiting: run::Waiting) -> Self {
+    pub fn new(detail: &RunDetail, n: usize, waiting: &run::Waiting) -> Self {
         let id = |n: usize| detail.run.run.steps[n].id.clone();
         let none = Self {
             step_id: id(n),
@@ -121,15 +121,15 @@ impl RunWait {
         };
         match waiting {
             run::Waiting::Children => none,
-            run::Waiting::Step(other) => Self { kind: RunWaitKind::Step, for_step_id: Some(id(other)), ..none },
-            run::Waiting::Place(other) => Self { kind: RunWaitKind::Place, for_step_id: Some(id(other)), ..none },
+            run::Waiting::Step(other) => Self { kind: RunWaitKind::Step, for_step_id: Some(id(*other)), ..none },
+            run::Waiting::Place(other) => Self { kind: RunWaitKind::Place, for_step_id: Some(id(*other)), ..none },
             run::Waiting::Approval(approval) => {
-                let expires = detail.run.run.approvals.get(&approval).and_then(|approval| approval.expires_at);
+                let expires = detail.run.run.approvals.get(approval).and_then(|approval| approval.expires_at);
                 let until = expires.map(DateTime);
-                Self { kind: RunWaitKind::Approval, approval_id: Some(approval), until, ..none }
+                Self { kind: RunWaitKind::Approval, approval_id: Some(approval.clone()), until, ..none }
             }
-            run::Waiting::Worker(uses) => Self { kind: RunWaitKind::Worker, uses: Some(uses), ..none },
-            run::Waiting::Backoff(at) => Self { kind: RunWaitKind::Backoff, until: Some(DateTime(at)), ..none },
+            run::Waiting::Worker(uses) => Self { kind: RunWaitKind::Worker, uses: Some(uses.clone()), ..none },
+            run::Waiting::Backoff(at) => Self { kind: RunWaitKind::Backoff, until: Some(DateTime(*at)), ..none },
         }
     }
 }
@@ -269,9 +269,9 @@ impl Run {
     async fn waits_for(&self, ctx: &Context<'_>) -> Result<Vec<RunWait>, ApiError> {
         let detail = self.detail().await?;
         let now = RequestContext::of(ctx)?.clock.now();
-        let waiting = detail.run.run.waiting(&detail.plan, now).into_iter();
+        let waiting = detail.waiting(now).iter();
         let direct = waiting.filter(|(_, waiting)| !matches!(waiting, run::Waiting::Step(_) | run::Waiting::Children));
-        Ok(direct.take(MAX_WAITS).map(|(n, waiting)| RunWait::new(&detail, n, waiting)).collect())
+        Ok(direct.take(MAX_WAITS).map(|(n, waiting)| RunWait::new(&detail, *n, waiting)).collect())
     }
 
     /// Its steps, each container before what is in it; those of loops once they are unrolled.
@@ -323,6 +323,7 @@ impl Run {
     }
 
     /// What it leaves behind, as its pack declares, in that order.
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
     async fn artifacts(
         &self,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,

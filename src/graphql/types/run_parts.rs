@@ -83,6 +83,7 @@ impl RunStep {
     }
 
     /// A page of steps, which are at hand.
+    #[must_use]
     pub fn connection(
         view: &View,
         detail: &Arc<RunDetail>,
@@ -202,14 +203,11 @@ impl RunStep {
     }
 
     /// What it waits for; null unless it is pending.
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
     async fn waits_for(&self, ctx: &Context<'_>) -> Result<Option<RunWait>, ApiError> {
-        if self.step().status != run::StepStatus::Pending {
-            return Ok(None);
-        }
         let now = RequestContext::of(ctx)?.clock.now();
-        let waiting = self.detail.run.run.waiting(&self.detail.plan, now);
-        let own = waiting.into_iter().find(|(n, _)| *n == self.n);
-        Ok(own.map(|(n, waiting)| RunWait::new(&self.detail, n, waiting)))
+        let own = self.detail.waiting(now).get(&self.n);
+        Ok(own.map(|waiting| RunWait::new(&self.detail, self.n, waiting)))
     }
 
     /// The step that it is in; null at the top.
@@ -218,6 +216,7 @@ impl RunStep {
     }
 
     /// The steps directly in it.
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
     async fn children(
         &self,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
@@ -319,6 +318,7 @@ impl RunApproval {
     }
 
     /// Whether the caller may decide it.
+    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
     async fn decidable_by_me(&self, ctx: &Context<'_>) -> Result<bool, ApiError> {
         let principal = &RequestContext::of(ctx)?.principal;
         let is_operator = principal.has(crate::auth::Scope::Operator);

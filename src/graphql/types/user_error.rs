@@ -8,6 +8,7 @@ use crate::graphql::error::ApiError;
 use crate::service::run::RunError;
 
 /// A failure that a client can expect.
+#[expect(clippy::duplicated_attributes, reason = "each field has its own")]
 #[derive(Clone, Interface)]
 #[graphql(
     field(name = "code", ty = "&String", desc = "A stable word."),

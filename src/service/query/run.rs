@@ -1,10 +1,10 @@
 //! Runs, as of a commit.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use super::{QueryError, Scope};
-use crate::domain::run::LogEntry;
+use crate::domain::run::{LogEntry, Waiting};
 use crate::domain::taskpack::Plan;
 use crate::storage::{
     ApprovalFilter, ApprovalPlace, Page, Rows, RunFilter, RunPlace, StoreError, StoredApproval, StoredRun,
@@ -24,6 +24,14 @@ pub struct RunDetail {
     pub run: StoredRun,
     /// Its plan.
     pub plan: Arc<Plan>,
+    waiting: OnceLock<BTreeMap<usize, Waiting>>,
+}
+
+impl RunDetail {
+    /// What its pending steps wait for, by their numbers; as of the time at which this is first asked.
+    pub fn waiting(&self, now: i64) -> &BTreeMap<usize, Waiting> {
+        self.waiting.get_or_init(|| self.run.run.waiting(&self.plan, now).into_iter().collect())
+    }
 }
 
 impl Scope {
@@ -58,7 +66,7 @@ impl Scope {
             run.run.approvals = approvals.remove(&run.id).unwrap_or_default();
             let plan = plans.get(&run.id).cloned();
             let plan = plan.ok_or_else(|| StoreError::Corrupt("a run has no plan".to_owned()))?;
-            Ok(RunDetail { run, plan })
+            Ok(RunDetail { run, plan, waiting: OnceLock::new() })
         };
         runs.into_iter().map(whole).collect()
     }

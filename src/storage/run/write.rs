@@ -103,13 +103,12 @@ impl Store {
     pub async fn write_run(&self, tenant: &str) -> Result<RunTx, StoreError> {
         let mut tx = self.pool.begin().await?;
         let known: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await?;
-        let Id(tenant) = match known {
-            Some(known) => known,
-            None => {
-                tx.execute(&sql::TENANT_ENSURE, &[tenant.into(), RULES.into()]).await?;
-                let made: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await?;
-                made.ok_or_else(|| corrupt("the tenant"))?
-            }
+        let Id(tenant) = if let Some(known) = known {
+            known
+        } else {
+            tx.execute(&sql::TENANT_ENSURE, &[tenant.into(), RULES.into()]).await?;
+            let made: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await?;
+            made.ok_or_else(|| corrupt("the tenant"))?
         };
         tx.execute(&sql::LEDGER_ENSURE, &[tenant.into()]).await?;
         Ok(RunTx { tx, tenant })
