@@ -35,6 +35,7 @@ pub fn builder() -> SchemaBuilder<QueryRoot, MutationRoot, EmptySubscription> {
     Schema::build(QueryRoot::default(), MutationRoot::default(), EmptySubscription)
         .register_output_type::<types::node::Node>()
         .register_output_type::<types::record::Record>()
+        .register_output_type::<types::user_error::UserError>()
 }
 
 /// The schema without limits.

@@ -12,7 +12,7 @@ const EVERYTHING: &str = "{
     clusterPacks { nodes { __typename id } } packExecutions { nodes { __typename id } }
     operationResults(first: 50) { nodes { __typename id } } packReceipts { nodes { __typename id } }
     sources { nodes { __typename id } } findings(first: 50) { nodes { __typename id } }
-    quarantine { nodes { __typename id } }
+    quarantine { nodes { __typename id } } runs { nodes { __typename id } }
     packInstances { nodes { __typename id } } clusters { nodes { __typename id } } packFamilies { nodes { __typename id } }
     records(kind: \"RBACProfile.security.ontai.dev\") { nodes { __typename id } }
     operationSequences { nodes { __typename id epochs { nodes { __typename id } } } }
@@ -42,6 +42,7 @@ async fn every_id_leads_back_to_its_thing() {
             "metadata": {"name": "p", "namespace": "n", "uid": "u"}});
         feed_values(&api.writer, tenant, "default", &[other]).await;
         let mut found = BTreeSet::new();
+        crate::runs::fixture::train(&api).await;
         let lists = api.ask(EVERYTHING).await;
         collect(&lists, &mut found);
         let things = "query ($node: ID!) { lineage(node: $node, nodeKinds: [ARTIFACT, HELM_CHART, SOURCE_BUILD]) {

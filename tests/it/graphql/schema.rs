@@ -86,6 +86,7 @@ fn literal(schema: &Value, kind: &Value) -> String {
         _ => match kind["name"].as_str().unwrap() {
             "Int" | "Int53" | "Float" => "1".to_owned(),
             "Boolean" => "true".to_owned(),
+            "Digest" => format!("\"sha256:{}\"", "0".repeat(64)),
             "DateTime" => "\"2026-01-01T00:00:00Z\"".to_owned(),
             _ => "\"x\"".to_owned(),
         },

@@ -108,9 +108,16 @@ async fn bound_types(connection: &mut sqlx::PgConnection, name: &str, text: &'st
 #[test]
 fn every_statement_is_used() {
     let mut unused: BTreeSet<&str> = catalogue().map(|(name, ..)| name).collect();
-    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage")).unwrap() {
-        let path = file.unwrap().path();
-        if path.file_name().is_some_and(|name| name != "sql.rs") {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.file_name().is_some_and(|name| name == "sql.rs") {
+                continue;
+            }
             let source = fs::read_to_string(&path).unwrap();
             let words: BTreeSet<&str> = source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
             unused.retain(|name| !words.contains(name));
