@@ -11,6 +11,9 @@ pub const LABELS: &str = "infrastructure.ontai.dev";
 /// The annotation that names who declared an object.
 pub const DECLARING_PRINCIPAL: &str = "infrastructure.ontai.dev/declaring-principal";
 
+/// The annotation that names the run which triggered an execution.
+const RUN_ID: &str = "packtrail.dev/run-id";
+
 /// The names in one content; what is absent takes no room in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -48,6 +51,9 @@ pub struct Names {
     /// Who declared the object: a lineage index's own field, else the annotation, else the label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<Stated>,
+    /// The run that triggered an execution, by the annotation `packtrail.dev/run-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The cluster is that of `spec.clusterRef`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cluster_ref: bool,
@@ -176,6 +182,7 @@ impl Names {
             kind::EXECUTION => {
                 names.profile = text(spec, "admissionProfileRef");
                 names.job = text(view.status, "jobName");
+                names.run = view.annotation(RUN_ID);
             }
             kind::PACK => {
                 names.build = text(spec, "sourceBuildRef");

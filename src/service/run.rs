@@ -7,10 +7,15 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::SharedClock;
 use crate::domain::digest::Digest;
+use crate::domain::identity::NaturalKey;
+use crate::domain::lineage::{EdgeKind, Field, thing};
+use crate::domain::names;
 use crate::domain::run::{Completed, Decide, Decided, Effects, Refusal, Run};
 use crate::domain::taskpack::{PlanError, Simulation, plan, simulate};
 use crate::domain::time::format_micros;
-use crate::storage::{Creation, LockedRun, NewRun, Store, StoreError};
+use crate::service::query::lineage::Entity;
+use crate::service::query::{QueryError, Scope};
+use crate::storage::{Creation, LockedRun, NewRun, RunEdge, RunVertex, Store, StoreError};
 
 /// The longest name of a run, in characters.
 pub const MAX_RUN_ID: usize = 128;
@@ -34,10 +39,19 @@ pub struct CreateRun {
     pub manifest: String,
     /// The inputs.
     pub inputs: Map<String, Value>,
-    /// The global ids of what it acts on.
-    pub subjects: Vec<String>,
+    /// What it acts on.
+    pub subjects: Vec<Subject>,
     /// Tells a creation that is repeated: it is answered as the first one.
     pub idempotency_key: Option<String>,
+}
+
+/// What a run acts on.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its global id.
+    pub id: String,
+    /// What the graph has it as.
+    pub entity: Entity,
 }
 
 /// Why a command on runs was not carried out. Nothing has changed then.
@@ -52,6 +66,9 @@ pub enum RunError {
     /// Something is longer than it may be.
     #[error("{0}")]
     TooLong(&'static str),
+    /// What the run is to act on is not there, or is a resource: its id.
+    #[error("there is no such node, or it is a resource: {0}")]
+    UnknownSubject(String),
     /// There is a run of this name.
     #[error("there is a run of this name")]
     Exists,
@@ -67,6 +84,9 @@ pub enum RunError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// A defect.
     #[error("planning broke off")]
     Broken,
@@ -101,20 +121,26 @@ impl Runs {
     /// If there is no plan, or no run can have this name.
     pub async fn create(&self, tenant: &str, actor: &str, asked: CreateRun) -> Result<(String, bool), RunError> {
         check(&asked)?;
-        let request = json!([asked.run_id, asked.manifest, asked.inputs, asked.subjects]);
+        let subjects: Vec<String> = asked.subjects.iter().map(|subject| subject.id.clone()).collect();
+        let request = json!([asked.run_id, asked.manifest, asked.inputs, subjects]);
         let request_digest = Digest::of_value(&request);
         let (manifest, inputs) = (asked.manifest.clone(), asked.inputs.clone());
         let plan = planned(move || plan(&manifest, &inputs)).await?;
         let hash = plan.hash();
         let now = self.clock.now();
         let run_id = asked.run_id.clone().unwrap_or_else(|| made_up(tenant, now));
+        let mut edges = vec![
+            edge(EdgeKind::RunOf, thing::task_pack(&plan.name, &plan.version), Field::RunPack, None, now),
+            edge(EdgeKind::DeclaredBy, thing::named(thing::PRINCIPAL, actor), Field::RunCreator, None, now),
+        ];
+        edges.extend(self.subjects(tenant, &asked.subjects, now).await?);
         let mut tx = self.store.write_run(tenant).await?;
         let new = NewRun {
             run_id: &run_id,
             plan: &plan,
             plan_hash: &hash,
             manifest: &asked.manifest,
-            subjects: &asked.subjects,
+            subjects: &subjects,
             created_by: actor,
             idempotency_key: asked.idempotency_key.as_deref(),
             request_digest,
@@ -126,7 +152,8 @@ impl Runs {
             Creation::Exists => return Err(RunError::Exists),
         };
         let (run, effects) = Run::create(&plan, &hash, now);
-        tx.save(id, &run_id, None, &run, &effects, actor).await?;
+        edges.extend(new_edges(&run_id, None, &run));
+        tx.save(id, &run_id, None, &run, &effects, actor, &edges).await?;
         tx.commit().await?;
         Ok((run_id, true))
     }
@@ -184,6 +211,28 @@ impl Runs {
         .await
     }
 
+    /// The edges to what a run is to act on.
+    async fn subjects(&self, tenant: &str, subjects: &[Subject], now: i64) -> Result<Vec<RunEdge>, RunError> {
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scope = Scope::now(&self.store, tenant.into()).await?;
+        let mut edges = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            let found = scope.find_vertex(&subject.entity).await?.filter(|(vertex, _)| !vertex.is_resource());
+            let (vertex, _) = found.ok_or_else(|| RunError::UnknownSubject(subject.id.clone()))?;
+            edges.push(RunEdge {
+                kind: EdgeKind::ActsOn,
+                is_effect: false,
+                other: RunVertex::Row(vertex.id),
+                field: Field::RunSubjects,
+                attribute: None,
+                at: now,
+            });
+        }
+        Ok(edges)
+    }
+
     async fn change<T>(
         &self,
         tenant: &str,
@@ -197,7 +246,8 @@ impl Runs {
         // The time is read under the lock, so that it never runs backwards in a run.
         let (answer, effects) = command(&mut locked, self.clock.now())?;
         if locked.run != before {
-            tx.save(locked.id, run_id, Some(&before), &locked.run, &effects, actor).await?;
+            let edges = new_edges(run_id, Some(&before), &locked.run);
+            tx.save(locked.id, run_id, Some(&before), &locked.run, &effects, actor, &edges).await?;
             tx.commit().await?;
         }
         Ok(answer)
@@ -233,6 +283,34 @@ impl Runs {
             }
         }
     }
+}
+
+/// An edge from something of the tenant to a run.
+fn edge(kind: EdgeKind, other: NaturalKey, field: Field, attribute: Option<String>, at: i64) -> RunEdge {
+    RunEdge { kind, is_effect: true, other: RunVertex::Key(other), field, attribute, at }
+}
+
+/// The edges that a command added: who decided, and what was left behind.
+fn new_edges(run_id: &str, before: Option<&Run>, after: &Run) -> Vec<RunEdge> {
+    let mut edges = Vec::new();
+    for (id, approval) in &after.approvals {
+        let was_decided = before.and_then(|run| run.approvals.get(id)).is_some_and(|known| known.decided.is_some());
+        if let Some(decided) = approval.decided.as_ref().filter(|_| !was_decided) {
+            let principal = thing::named(thing::PRINCIPAL, &decided.actor);
+            let what = format!("{id}: {}", decided.decision.word());
+            edges.push(edge(EdgeKind::Decided, principal, Field::RunApprovals, Some(what), decided.at));
+        }
+    }
+    for (i, artifact) in after.artifacts.iter().enumerate() {
+        let was_captured = before.is_some_and(|run| run.artifacts[i].captured_at.is_some());
+        if let Some(at) = artifact.captured_at.filter(|_| !was_captured) {
+            let reference = format!("runs/{run_id}/artifacts/{}", artifact.name);
+            let kind = "RunArtifact".to_owned();
+            let key = thing::artifact("", &names::Artifact { kind, reference, checksum: None });
+            edges.push(RunEdge { is_effect: false, ..edge(EdgeKind::Produced, key, Field::RunArtifacts, None, at) });
+        }
+    }
+    edges
 }
 
 /// Plans away from the threads that serve: a large pack takes its time.

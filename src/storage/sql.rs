@@ -697,18 +697,20 @@ macro_rules! lineage_among_kinds {
     };
 }
 
-/// Only edges whose asserting object said so at a time.
+/// Only edges whose asserting object said so at a time. Those of runs (fields 35 to 39) hold from a time on.
 macro_rules! lineage_at {
     ($at:literal) => {
         concat!(
-            "AND EXISTS (SELECT 1 FROM version v WHERE v.tenant_id = l.tenant_id \
+            "AND ((l.field BETWEEN 35 AND 39 AND l.from_n <= ",
+            $at,
+            ") OR EXISTS (SELECT 1 FROM version v WHERE v.tenant_id = l.tenant_id \
              AND v.object_id = CASE WHEN l.by_dst = 1 THEN l.dst ELSE l.src END \
              AND v.n >= l.from_n AND v.n <= COALESCE(l.to_n, 9223372036854775807) \
              AND v.from_seq <= $2 AND v.to_seq > $2 AND v.from_at <= ",
             $at,
             " AND (v.to_at IS NULL OR v.to_at > ",
             $at,
-            ")) "
+            "))) "
         )
     };
 }
@@ -766,11 +768,11 @@ catalogue! {
     LEDGER_HEAD = "SELECT seq, leaves, committed_at FROM ledger_head WHERE tenant_id = $1";
     /// Finds nodes by their keys.
     NODES_FIND = "SELECT r.i, n.id FROM {rows $3: i int, kind text, cluster text, namespace text, name text} r \
-        JOIN node n ON n.tenant_id = $1 AND n.source_id = $2 AND n.kind = r.kind AND n.namespace = r.namespace \
-        AND n.name = r.name AND n.cluster = r.cluster";
-    /// Writes new nodes.
+        JOIN node n ON n.tenant_id = $1 AND n.source_id = CASE WHEN r.kind = '~run' THEN 0 ELSE $2 END \
+        AND n.kind = r.kind AND n.namespace = r.namespace AND n.name = r.name AND n.cluster = r.cluster";
+    /// Writes new nodes. A run is of no source, but of the tenant.
     NODES_INSERT = "INSERT INTO node (tenant_id, id, source_id, kind, cluster, namespace, name) \
-        SELECT $1, r.id, $2, r.kind, r.cluster, r.namespace, r.name \
+        SELECT $1, r.id, CASE WHEN r.kind = '~run' THEN 0 ELSE $2 END, r.kind, r.cluster, r.namespace, r.name \
         FROM {rows $3: id int, kind text, cluster text, namespace text, name text} r";
     /// The record nodes of a source after one, a page at a time: for rebuilding.
     NODES_PAGE = "SELECT id, kind, cluster, namespace, name FROM node \

@@ -557,7 +557,7 @@ pub struct WithSeq<T> {
 }
 
 #[derive(Serialize)]
-struct NodeKey<'a> {
+pub(super) struct NodeKey<'a> {
     i: usize,
     id: i64,
     kind: &'a str,
@@ -1752,7 +1752,7 @@ fn mention_rows(changes: &Changes) -> Vec<MentionRow<'_>> {
     changes.mentions.iter().enumerate().map(|(i, (named, name))| MentionRow { i, kind: named.word(), name }).collect()
 }
 
-fn node_key(i: usize, id: i64, key: &NaturalKey) -> NodeKey<'_> {
+pub(super) fn node_key(i: usize, id: i64, key: &NaturalKey) -> NodeKey<'_> {
     NodeKey { i, id, kind: &key.kind, cluster: &key.cluster, namespace: &key.namespace, name: &key.name }
 }
 

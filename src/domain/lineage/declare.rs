@@ -243,6 +243,10 @@ impl Declaring<'_, '_, '_> {
             self.cause(EdgeKind::Reports, other, Field::Report, &stretch);
         }
         self.job(Field::Job);
+        for stretch in self.stretches(|version| version.content.facts.names.run.clone()) {
+            let other = Vertex::Key(thing::named(thing::RUN, &stretch.value));
+            self.effect(EdgeKind::Triggered, other, Field::RunAnnotation, None, &stretch);
+        }
     }
 
     fn job(&mut self, field: Field) {

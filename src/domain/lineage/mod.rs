@@ -71,11 +71,19 @@ pub enum EdgeKind {
     Registers = 28,
     /// An execution → any other record that it owns.
     Owns = 29,
+    /// A task pack → a run of it.
+    RunOf = 30,
+    /// A run → what its creator said that it acts on.
+    ActsOn = 31,
+    /// A run → the execution that it triggered.
+    Triggered = 32,
+    /// A principal → the run of which they decided an approval.
+    Decided = 33,
 }
 
 impl EdgeKind {
     /// All kinds.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::Supersedes,
         Self::ResultOf,
         Self::Reports,
@@ -105,6 +113,10 @@ impl EdgeKind {
         Self::IndexedBy,
         Self::Registers,
         Self::Owns,
+        Self::RunOf,
+        Self::ActsOn,
+        Self::Triggered,
+        Self::Decided,
     ];
 
     /// The number under which it is stored.
@@ -191,11 +203,23 @@ pub enum Field {
     ClusterResult = 33,
     /// The label that names who declared the object.
     PrincipalLabel = 34,
+    /// The pack of a run.
+    RunPack = 35,
+    /// What a run acts on.
+    RunSubjects = 36,
+    /// Who created a run.
+    RunCreator = 37,
+    /// Who decided an approval of a run.
+    RunApprovals = 38,
+    /// What a run left behind.
+    RunArtifacts = 39,
+    /// The annotation that names the run which triggered an execution.
+    RunAnnotation = 40,
 }
 
 impl Field {
     /// Its number and its path in the record.
-    const ALL: [(Self, &'static str); 34] = [
+    const ALL: [(Self, &'static str); 40] = [
         (Self::Name, "metadata.name"),
         (Self::Owner, "metadata.ownerReferences"),
         (Self::ExecutionLabel, "metadata.labels[ontai.dev/pack-execution]"),
@@ -230,12 +254,25 @@ impl Field {
         (Self::Receipt, "spec.receiptRef"),
         (Self::ClusterResult, "spec.talosClusterOperationResultRef"),
         (Self::PrincipalLabel, "metadata.labels[infrastructure.ontai.dev/actor-ref]"),
+        (Self::RunPack, "run.pack"),
+        (Self::RunSubjects, "run.subjects"),
+        (Self::RunCreator, "run.createdBy"),
+        (Self::RunApprovals, "run.approvals"),
+        (Self::RunArtifacts, "run.artifacts"),
+        (Self::RunAnnotation, "metadata.annotations[packtrail.dev/run-id]"),
     ];
 
     /// The number under which it is stored.
     #[must_use]
     pub fn code(self) -> i64 {
         self as i64
+    }
+
+    /// Whether a stored number is that of a field of a run. A run has no versions: what it says holds from a
+    /// time on, which stands where the first version does of a record.
+    #[must_use]
+    pub fn is_of_run(code: i64) -> bool {
+        (Self::RunPack.code()..=Self::RunArtifacts.code()).contains(&code)
     }
 
     /// The path of a stored number; empty for one that is none.
@@ -284,6 +321,10 @@ pub mod thing {
     pub const PRINCIPAL: &str = "~principal";
     /// A record that was named with a uid and never seen.
     pub const UNSEEN: &str = "~unseen";
+    /// A run of a task pack: of the tenant, whichever source names it.
+    pub const RUN: &str = "~run";
+    /// A task pack: name and version. Of the tenant, as runs are.
+    pub const TASK_PACK: &str = "~task-pack";
 
     /// A name within bounds.
     #[must_use]
@@ -343,6 +384,12 @@ pub mod thing {
     #[must_use]
     pub fn chart(url: &str, name: &str, version: &str) -> NaturalKey {
         key(CHART, version, url, name)
+    }
+
+    /// A task pack.
+    #[must_use]
+    pub fn task_pack(name: &str, version: &str) -> NaturalKey {
+        key(TASK_PACK, version, "", name)
     }
 
     /// What has only a name.

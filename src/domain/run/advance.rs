@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::build::size;
+use super::build::{size, unrolled_bytes};
 use super::{ApprovalStatus, Decision, LogLevel, MAX_GATHERED, MAX_STEPS, Machine, StepStatus, Transition};
-use crate::domain::taskpack::{Aggregation, FailureAction, LoopItems, StepKind};
+use crate::domain::taskpack::{Aggregation, FailureAction, LoopItems, MAX_PLAN_BYTES, StepKind};
 
 /// The reason of a step that waits for a decision, as the contract's example has it.
 pub(super) const AWAITING: &str = "awaiting-approval";
@@ -16,15 +16,26 @@ impl Machine<'_> {
     /// Lets the run go on until a worker, a person or the time must do something.
     pub(super) fn advance(&mut self) {
         let top = self.children(None).to_vec();
-        if !self.run.is_aborted {
-            self.reach_lane(&top);
-        }
-        // An abort leaves containers behind whose last step has ended.
-        for n in top {
-            self.settle_within(n);
+        self.reach_lane(&top);
+        if self.run.is_aborted {
+            self.abort(&top);
         }
         self.capture();
         self.end();
+    }
+
+    /// Skips what has not begun, and ends the containers whose last step has ended. Nobody is asked any
+    /// more: no answer could let the run go on.
+    fn abort(&mut self, top: &[usize]) {
+        for n in 0..self.run.steps.len() {
+            if self.step(n).status == StepStatus::Pending {
+                self.skip_one(n, ABORTED);
+            }
+        }
+        self.void_approvals();
+        for n in top {
+            self.settle_within(*n);
+        }
     }
 
     fn reach_lane(&mut self, lane: &[usize]) {
@@ -121,7 +132,6 @@ impl Machine<'_> {
         if decision == Decision::Approved {
             self.log(LogLevel::Info, "gate.approved", format!("Approved: {id}"), Some(n), &metadata);
             self.enter(n);
-            self.run.steps[n].reason = None;
             self.transit(n, StepStatus::Succeeded, None);
         } else {
             let message = if decision == Decision::Rejected { "Rejected" } else { "Expired" };
@@ -140,7 +150,8 @@ impl Machine<'_> {
             },
             LoopItems::Range { start, step, .. } => {
                 let count = items.count().unwrap_or(0).min(u64::from(*max_iterations) + 1);
-                (0..i64::try_from(count).unwrap_or(0)).map(|i| Value::from(start + i * step)).collect()
+                let numbers = (0..count).map(|i| i128::from(*start) + i128::from(i) * i128::from(*step));
+                numbers.filter_map(|number| i64::try_from(number).ok()).map(Value::from).collect()
             }
             LoopItems::Static(items) => match self.render(Some(n), &Value::Array(items.clone())) {
                 Ok(Value::Array(items)) => items,
@@ -154,6 +165,11 @@ impl Machine<'_> {
         if self.run.steps.len() + items.len().saturating_mul(each) > MAX_STEPS {
             return self.fail(n, "too-many-steps");
         }
+        let bytes = unrolled_bytes(&self.step(n).scope, body, &items);
+        if self.run.unrolled_bytes.saturating_add(bytes) > MAX_PLAN_BYTES {
+            return self.fail(n, "iterations-too-large");
+        }
+        self.run.unrolled_bytes += bytes;
         self.unroll(n, items);
     }
 
@@ -214,8 +230,7 @@ impl Machine<'_> {
                 if self.step(n).status == StepStatus::Pending {
                     self.begin(n);
                 }
-                self.run.steps[n].outputs = outputs;
-                self.transit(n, StepStatus::Succeeded, None);
+                self.succeed(n, outputs);
             }
             Err(reason) => self.fail(n, reason),
         }
@@ -270,14 +285,14 @@ impl Machine<'_> {
     pub(super) fn begin(&mut self, n: usize) {
         let step = &mut self.run.steps[n];
         step.attempts += 1;
-        step.next_attempt_at = None;
         self.transit(n, StepStatus::Running, None);
         let id = self.step(n).id.clone();
         let attempt = [("attempt", self.step(n).attempts.to_string())];
         self.log(LogLevel::Info, "step.started", format!("Starting step: {id}"), Some(n), &attempt);
     }
 
-    /// A step fails for good. If that is not tolerated, nothing begins any more.
+    /// A step fails for good. If that is not tolerated, nothing begins any more; what is pending then is
+    /// skipped once the run advances, so that all gates of a denied approval have its reason.
     pub(super) fn fail(&mut self, n: usize, reason: &str) {
         self.enter(n);
         self.transit(n, StepStatus::Failed, Some(reason));
@@ -288,14 +303,7 @@ impl Machine<'_> {
         for child in self.children(Some(n)).to_vec() {
             self.skip(child, "parent-failed");
         }
-        if self.is_fatal(n) && !self.run.is_aborted {
-            self.run.is_aborted = true;
-            for n in 0..self.run.steps.len() {
-                if self.step(n).status == StepStatus::Pending {
-                    self.skip_one(n, ABORTED);
-                }
-            }
-        }
+        self.run.is_aborted |= self.is_fatal(n);
     }
 
     /// Skips a step and all within that has not ended.
@@ -310,7 +318,6 @@ impl Machine<'_> {
         if self.step(n).status.is_terminal() {
             return;
         }
-        self.run.steps[n].next_attempt_at = None;
         self.transit(n, StepStatus::Skipped, Some(reason));
         let id = self.step(n).id.clone();
         let metadata = [("reason", reason.to_owned())];
@@ -332,6 +339,7 @@ impl Machine<'_> {
         };
         step.status = to;
         step.reason = reason.map(ToOwned::to_owned);
+        step.next_attempt_at = None;
         step.last_transition_at = Some(now);
         self.run.updated_at = now;
         self.run.moved += 1;

@@ -102,7 +102,8 @@ impl Machine<'_> {
 
     fn capture_object(&mut self, i: usize) {
         let now = self.now;
-        match self.value(None, &self.run.artifacts[i].source) {
+        let source = self.run.artifacts[i].source.clone();
+        match self.value(None, &source) {
             Ok(Value::Null) => self.lose(i, "the expression gives nothing"),
             Ok(value) => {
                 let text = value.to_string();

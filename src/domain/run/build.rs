@@ -41,6 +41,7 @@ impl Run {
             is_cancelled: false,
             logged: 0,
             moved: 0,
+            unrolled_bytes: 0,
         };
         let mut machine = Machine::new(plan, &mut run, now);
         machine.cause = "created";
@@ -77,6 +78,30 @@ pub(super) fn size(step: &PlanStep) -> usize {
         StepKind::Loop { .. } => 1,
         kind => 1 + kind.children().map(size).sum::<usize>(),
     }
+}
+
+/// How many bytes of iterators the steps of a loop hold once it is unrolled: each of them has all that are
+/// around it.
+pub(super) fn unrolled_bytes(scope: &Map<String, Value>, body: &[PlanStep], items: &[Value]) -> usize {
+    if items.is_empty() {
+        return 0;
+    }
+    let (steps, own): (usize, usize) = (body.iter().map(size).sum(), body.iter().map(scope_bytes).sum());
+    let around = bytes_of(scope);
+    let each = items.iter().map(|item| around.saturating_add(item.to_string().len()).saturating_mul(steps));
+    each.fold(own.saturating_mul(items.len()), usize::saturating_add)
+}
+
+fn scope_bytes(step: &PlanStep) -> usize {
+    let inner: usize = match &step.kind {
+        StepKind::Loop { .. } => 0,
+        kind => kind.children().map(scope_bytes).sum(),
+    };
+    bytes_of(&step.scope) + inner
+}
+
+fn bytes_of(scope: &Map<String, Value>) -> usize {
+    scope.iter().map(|(name, value)| name.len() + value.to_string().len()).sum()
 }
 
 impl Machine<'_> {

@@ -18,7 +18,7 @@ pub enum Refusal {
     /// The decision is about another plan.
     #[error("the decision is about another plan than the run has")]
     PlanHashMismatch,
-    /// It was decided otherwise before.
+    /// It was decided otherwise before, or its time is over.
     #[error("the approval was decided otherwise before")]
     AlreadyDecided,
     /// The run has ended.
@@ -99,10 +99,14 @@ impl Run {
         if self.status.is_terminal() {
             return Err(Refusal::RunNotActive);
         }
+        // Too late is too late, also before a tick has said so.
+        if approval.is_due(now.max(self.updated_at)) && asked.decision != Decision::Expired {
+            return Err(Refusal::AlreadyDecided);
+        }
         let resumed = asked.decision == Decision::Approved && approval.status == ApprovalStatus::Waiting;
         let mut machine = Machine::new(plan, self, now);
         machine.cause = "decision";
-        machine.decided(
+        machine.note(
             asked.approval,
             DecidedApproval {
                 decision: asked.decision,
@@ -113,6 +117,7 @@ impl Run {
                 resumed,
             },
         );
+        machine.pass_decided();
         machine.advance();
         Ok((Decided { decision: asked.decision, resumed }, machine.finish()))
     }
@@ -149,15 +154,11 @@ impl Run {
     pub fn tick(&mut self, plan: &Plan, now: i64) -> Effects {
         let mut machine = Machine::new(plan, self, now);
         machine.cause = "expiry";
-        loop {
-            let approvals = machine.run.approvals.iter();
-            let mut due = approvals.filter(|(_, approval)| {
-                approval.status == ApprovalStatus::Waiting && approval.expires_at.is_some_and(|at| at <= machine.now)
-            });
-            let Some((id, _)) = due.next() else { break };
-            let id = id.clone();
-            machine.decided(
-                &id,
+        let due = machine.run.approvals.iter().filter(|(_, approval)| approval.is_due(machine.now));
+        let due: Vec<String> = due.map(|(id, _)| id.clone()).collect();
+        for id in &due {
+            machine.note(
+                id,
                 DecidedApproval {
                     decision: Decision::Expired,
                     at: machine.now,
@@ -168,7 +169,8 @@ impl Run {
                 },
             );
         }
-        if !machine.effects.transitions.is_empty() {
+        if !due.is_empty() {
+            machine.pass_decided();
             machine.advance();
         }
         machine.finish()
@@ -213,7 +215,7 @@ impl Run {
             return Err(Refusal::NotRunning);
         }
         match ended {
-            Completed::Succeeded(outputs) => machine.succeed(n, outputs),
+            Completed::Succeeded(outputs) => machine.succeed(n, Some(outputs)),
             Completed::Failed { error, is_retryable } => machine.attempt_failed(n, &error, is_retryable),
         }
         machine.advance();
@@ -222,28 +224,41 @@ impl Run {
 }
 
 impl Machine<'_> {
-    /// Notes a decision, and lets the gates that wait for it go on.
-    fn decided(&mut self, id: &str, decided: DecidedApproval) {
+    /// Notes a decision.
+    fn note(&mut self, id: &str, decided: DecidedApproval) {
         let Some(approval) = self.run.approvals.get_mut(id) else { return };
-        let decision = decided.decision;
-        approval.status = decision.status();
+        approval.status = decided.decision.status();
         approval.decided = Some(decided);
         self.run.updated_at = self.now;
+    }
+
+    /// Lets the gates go on that wait for what is decided by now.
+    fn pass_decided(&mut self) {
         for n in 0..self.run.steps.len() {
-            let waits = match self.kind(n) {
-                StepKind::GateApproval { approval_id, .. } => approval_id == id,
-                StepKind::GatePolicy { .. } => self.step(n).id == id,
-                _ => false,
-            };
-            if waits && self.step(n).is_reached && self.step(n).status == StepStatus::Pending {
-                self.pass(n, id, decision);
+            let Some(id) = self.awaited(n).map(ToOwned::to_owned) else { continue };
+            let decided = self.run.approvals.get(&id).and_then(|approval| approval.decided.as_ref());
+            if let Some(decision) = decided.map(|decided| decided.decision) {
+                self.pass(n, &id, decision);
             }
         }
     }
 
-    fn succeed(&mut self, n: usize, outputs: Value) {
-        let took = self.now - self.step(n).last_transition_at.unwrap_or(self.now);
-        self.run.steps[n].outputs = Some(outputs);
+    /// The approval that a gate waits for, if it does.
+    pub(super) fn awaited(&self, n: usize) -> Option<&str> {
+        let step = self.step(n);
+        match self.kind(n) {
+            _ if !step.is_reached || step.status != StepStatus::Pending => None,
+            StepKind::GateApproval { approval_id, .. } => Some(approval_id),
+            StepKind::GatePolicy { .. } => Some(&step.id),
+            _ => None,
+        }
+    }
+
+    /// A step that is running is done, with what it gave.
+    pub(super) fn succeed(&mut self, n: usize, outputs: Option<Value>) {
+        let took = self.now.saturating_sub(self.step(n).last_transition_at.unwrap_or(self.now));
+        // What is stored cannot tell null from nothing.
+        self.run.steps[n].outputs = outputs.filter(|outputs| !outputs.is_null());
         self.transit(n, StepStatus::Succeeded, None);
         let id = self.step(n).id.clone();
         let metadata = [("duration", format!("{}s", took / 1_000_000))];
@@ -257,7 +272,7 @@ impl Machine<'_> {
         if !is_retryable || attempts >= policy.max_attempts || self.run.is_aborted {
             return self.fail(n, error);
         }
-        let next = self.now + i64::from(policy.backoff_seconds) * 1_000_000;
+        let next = self.now.saturating_add(i64::from(policy.backoff_seconds) * 1_000_000);
         self.transit(n, StepStatus::Pending, Some(error));
         self.run.steps[n].next_attempt_at = Some(next);
         let id = self.step(n).id.clone();

@@ -48,8 +48,9 @@ impl Run {
     pub fn waiting(&self, plan: &Plan, now: i64) -> Vec<(usize, Waiting)> {
         let mut run = self.clone();
         let machine = Machine::new(plan, &mut run, now);
+        let overview = machine.overview();
         let pending = (0..machine.run.steps.len()).filter(|n| machine.step(*n).status == StepStatus::Pending);
-        pending.map(|n| (n, machine.waits(n))).collect()
+        pending.map(|n| (n, machine.waits(n, &overview))).collect()
     }
 
     /// The status where flags alone tell it.
@@ -76,10 +77,7 @@ impl Machine<'_> {
         };
         let steps = 0..self.run.steps.len();
         let works = steps.clone().filter(is_leaf).any(|n| is_at_work(&n));
-        let waits = steps.clone().any(|n| {
-            let is_gate = matches!(self.kind(n), StepKind::GateApproval { .. } | StepKind::GatePolicy { .. });
-            is_gate && self.step(n).is_reached && self.step(n).status == StepStatus::Pending
-        });
+        let waits = steps.clone().any(|n| self.awaited(n).is_some());
         match (works, waits, self.run.started_at) {
             (false, true, _) => RunStatus::AwaitingApproval,
             (_, _, Some(_)) => RunStatus::Running,
@@ -91,62 +89,87 @@ impl Machine<'_> {
     pub(super) fn is_startable(&self, n: usize) -> bool {
         matches!(self.kind(n), StepKind::Run { .. })
             && self.step(n).status == StepStatus::Pending
-            && matches!(self.waits(n), Waiting::Worker(_))
+            && matches!(self.waits(n, &self.overview()), Waiting::Worker(_))
     }
 
     /// What a pending step waits for.
-    pub(super) fn waits(&self, n: usize) -> Waiting {
+    fn waits(&self, n: usize, overview: &Overview) -> Waiting {
         let step = self.step(n);
         if !step.is_reached {
-            return Waiting::Step(self.blocker(n));
+            return Waiting::Step(self.blocker(n, overview));
         }
         match self.kind(n) {
             StepKind::GateApproval { approval_id, .. } => Waiting::Approval(approval_id.clone()),
             StepKind::GatePolicy { .. } => Waiting::Approval(step.id.clone()),
-            StepKind::Run { uses, .. } => match (step.next_attempt_at.filter(|at| *at > self.now), self.full(n)) {
-                (Some(at), _) => Waiting::Backoff(at),
-                (None, Some(container)) => Waiting::Place(container),
-                (None, None) => Waiting::Worker(uses.clone()),
-            },
+            StepKind::Run { uses, .. } => {
+                match (step.next_attempt_at.filter(|at| *at > self.now), self.full(n, overview)) {
+                    (Some(at), _) => Waiting::Backoff(at),
+                    (None, Some(container)) => Waiting::Place(container),
+                    (None, None) => Waiting::Worker(uses.clone()),
+                }
+            }
             _ => Waiting::Children,
         }
     }
 
     /// What comes before a step that was not reached: the step of its lane that has not ended, else the
     /// container around it.
-    fn blocker(&self, n: usize) -> usize {
+    fn blocker(&self, n: usize, overview: &Overview) -> usize {
         let step = self.step(n);
-        let mut before = self.children(step.parent).iter().filter(|other| {
-            let other = self.step(**other);
-            other.lane == step.lane && other.place < step.place && !other.status.is_terminal()
-        });
-        before.next().copied().or(step.parent).unwrap_or(n)
+        let first = overview.first_open.get(&(step.parent, step.lane)).copied();
+        first.filter(|first| *first != n).or(step.parent).unwrap_or(n)
     }
 
     /// The container around a step that has no room for it: what counts is how many of its lanes have a
     /// step with a worker.
-    fn full(&self, n: usize) -> Option<usize> {
+    fn full(&self, n: usize, overview: &Overview) -> Option<usize> {
         let mut child = n;
         while let Some(parent) = self.step(child).parent {
+            let others = overview.busy[parent] - usize::from(overview.works[child]);
             let most = self.kind(parent).max_parallel();
-            let most = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-            if most < usize::MAX {
-                let others = self.children(Some(parent)).iter().filter(|other| **other != child);
-                if others.filter(|other| self.works(**other)).count() >= most {
-                    return Some(parent);
-                }
+            if most.is_some_and(|most| usize::try_from(most).is_ok_and(|most| others >= most)) {
+                return Some(parent);
             }
             child = parent;
         }
         None
     }
 
-    /// Whether a worker has the step, or one within it.
-    fn works(&self, n: usize) -> bool {
-        let step = self.step(n);
-        if matches!(self.kind(n), StepKind::Run { .. }) {
-            return step.status == StepStatus::Running;
+    fn overview(&self) -> Overview {
+        let count = self.run.steps.len();
+        let mut overview =
+            Overview { works: vec![false; count], busy: vec![0; count], first_open: HashMap::with_capacity(count) };
+        for (n, step) in self.run.steps.iter().enumerate() {
+            if step.status == StepStatus::Running && matches!(self.kind(n), StepKind::Run { .. }) {
+                self.note_work(n, &mut overview);
+            }
+            // The steps of a lane are numbered in their order.
+            if !step.status.is_terminal() {
+                overview.first_open.entry((step.parent, step.lane)).or_insert(n);
+            }
         }
-        step.status == StepStatus::Running && self.children(Some(n)).iter().any(|child| self.works(*child))
+        overview
     }
+
+    /// Notes that a worker has a step, with all that is around it.
+    fn note_work(&self, n: usize, overview: &mut Overview) {
+        let mut at = Some(n);
+        while let Some(n) = at.filter(|n| !overview.works[*n]) {
+            overview.works[n] = true;
+            at = self.step(n).parent;
+            if let Some(parent) = at {
+                overview.busy[parent] += 1;
+            }
+        }
+    }
+}
+
+/// What is known of all steps at once, so that asking what each one waits for does not count them again.
+struct Overview {
+    /// Whether a worker has the step, or one within it.
+    works: Vec<bool>,
+    /// How many of the steps directly within it are such.
+    busy: Vec<usize>,
+    /// The first step that has not ended of each lane, by container and number.
+    first_open: HashMap<(Option<usize>, usize), usize>,
 }

@@ -133,7 +133,7 @@ pub struct Step {
     /// The values of the iterators around it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub scope: Map<String, Value>,
-    /// What it gave.
+    /// What it gave; null is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
 }
@@ -151,7 +151,7 @@ pub enum ApprovalStatus {
     Rejected,
     /// Nobody decided in time.
     Expired,
-    /// The run ended before it was decided.
+    /// The run ended, or was aborted, before it was decided.
     Void,
 }
 
@@ -243,6 +243,14 @@ pub struct Approval {
     pub decided: Option<DecidedApproval>,
 }
 
+impl Approval {
+    /// Whether a gate waits for it and its time is over.
+    #[must_use]
+    pub fn is_due(&self, now: i64) -> bool {
+        self.status == ApprovalStatus::Waiting && self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
 /// How grave a log entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -332,6 +340,9 @@ pub struct Run {
     pub logged: i64,
     /// How many transitions it had.
     pub moved: i64,
+    /// How many bytes of iterators the steps of its loops hold.
+    #[serde(default)]
+    pub unrolled_bytes: usize,
 }
 
 /// What a command did beside changing the run.
@@ -352,6 +363,7 @@ pub struct Machine<'a> {
     /// The children of each step, by lane and place; those of the top level last.
     children: Vec<Vec<usize>>,
     by_id: HashMap<String, usize>,
+    known: scope::Known,
     effects: Effects,
 }
 
@@ -367,6 +379,7 @@ impl<'a> Machine<'a> {
             cause: "advance",
             children: vec![Vec::new()],
             by_id: HashMap::new(),
+            known: scope::Known::default(),
             effects: Effects::default(),
         };
         for n in 0..machine.run.steps.len() {

@@ -1,6 +1,6 @@
 //! What expressions of a step can see.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -30,35 +30,78 @@ pub(super) fn steps_of_expression(text: &str) -> BTreeSet<String> {
     template::expression(text).map(|expression| expression.references().steps).unwrap_or_default()
 }
 
+/// What expressions can see, kept from one to the next: inputs and outputs may be large, and many
+/// expressions read the same.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Inputs and secrets; `None` before the first expression.
+    context: Option<Map<String, Value>>,
+    /// The outputs of steps, by the names that expressions had for them.
+    steps: Map<String, Value>,
+    /// Which step each of those names meant, and whether it had outputs.
+    meant: HashMap<String, (Option<usize>, bool)>,
+}
+
 impl Machine<'_> {
     /// Whether a condition of a step holds now.
-    pub(super) fn holds(&self, n: usize, condition: &str) -> Result<bool, ExpressionError> {
-        template::condition(condition, &self.context(Some(n), &steps_of_expression(condition)))
+    pub(super) fn holds(&mut self, n: usize, condition: &str) -> Result<bool, ExpressionError> {
+        self.within(Some(n), &steps_of_expression(condition), |context| template::condition(condition, context))
     }
 
     /// What an expression gives for a step now, or for the run as a whole.
-    pub(super) fn value(&self, n: Option<usize>, expression: &str) -> Result<Value, ExpressionError> {
-        template::value(expression, &self.context(n, &steps_of_expression(expression)))
+    pub(super) fn value(&mut self, n: Option<usize>, expression: &str) -> Result<Value, ExpressionError> {
+        self.within(n, &steps_of_expression(expression), |context| template::value(expression, context))
     }
 
     /// A value with its templates rendered for a step, or for the run as a whole.
-    pub(super) fn render(&self, n: Option<usize>, value: &Value) -> Result<Value, ExpressionError> {
-        template::render(value, &self.context(n, &steps_of(value)))
+    pub(super) fn render(&mut self, n: Option<usize>, value: &Value) -> Result<Value, ExpressionError> {
+        self.within(n, &steps_of(value), |context| template::render(value, context))
     }
 
-    /// The context of a step's expressions: inputs, secrets as references, iterators, and the outputs of
-    /// the steps they name. What a step that did not succeed gave is null.
-    fn context(&self, n: Option<usize>, names: &BTreeSet<String>) -> Value {
-        let mut steps = Map::new();
+    /// Evaluates in the context of a step: inputs, secrets as references, iterators, and the outputs of the
+    /// steps that are named. What a step that did not succeed gave is null.
+    fn within<T>(&mut self, n: Option<usize>, names: &BTreeSet<String>, evaluate: impl FnOnce(&Value) -> T) -> T {
         for name in names {
-            let outputs = self.resolve(n, name).and_then(|found| self.outputs(found)).unwrap_or(Value::Null);
-            steps.insert(name.clone(), json!({ "outputs": outputs }));
+            self.know(n, name);
         }
-        let mut context = n.map(|n| self.step(n).scope.clone()).unwrap_or_default();
-        context.insert("inputs".to_owned(), Value::Object(self.plan.inputs.clone()));
-        context.insert("secrets".to_owned(), self.plan.secret_references());
-        context.insert("steps".to_owned(), Value::Object(steps));
-        Value::Object(context)
+        let mut context = self.known.context.take().unwrap_or_else(|| self.base());
+        let around = n.map(|n| self.step(n).scope.clone()).unwrap_or_default();
+        let around: Vec<(String, Value)> = around.into_iter().filter(|(name, _)| !context.contains_key(name)).collect();
+        let iterators: Vec<String> = around.iter().map(|(name, _)| name.clone()).collect();
+        context.extend(around);
+        context.insert("steps".to_owned(), Value::Object(std::mem::take(&mut self.known.steps)));
+        let mut context = Value::Object(context);
+        let result = evaluate(&context);
+        if let Some(context) = context.as_object_mut() {
+            if let Some(Value::Object(steps)) = context.get_mut("steps").map(Value::take) {
+                self.known.steps = steps;
+            }
+            for name in &iterators {
+                context.swap_remove(name);
+            }
+            self.known.context = Some(std::mem::take(context));
+        }
+        result
+    }
+
+    fn base(&self) -> Map<String, Value> {
+        let inputs = Value::Object(self.plan.inputs.clone());
+        let secrets = self.plan.secret_references();
+        [("inputs", inputs), ("secrets", secrets), ("steps", Value::Null)]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect()
+    }
+
+    /// Has the outputs of the step at hand that a name means for another.
+    fn know(&mut self, n: Option<usize>, name: &str) {
+        let meant = self.resolve(n, name);
+        let meant = (meant, meant.is_some_and(|n| self.step(n).status == StepStatus::Succeeded));
+        if self.known.meant.get(name) != Some(&meant) {
+            let outputs = meant.0.and_then(|n| self.outputs(n));
+            self.known.steps.insert(name.to_owned(), json!({ "outputs": outputs }));
+            self.known.meant.insert(name.to_owned(), meant);
+        }
     }
 
     fn outputs(&self, n: usize) -> Option<Value> {

@@ -318,7 +318,7 @@ impl LoopItems {
             Self::Expression(_) => None,
             Self::Range { start, end, step } => {
                 let (distance, step_size) = (i128::from(*end) - i128::from(*start), i128::from(*step));
-                if distance.signum() != step_size.signum() {
+                if step_size == 0 || distance.signum() != step_size.signum() {
                     return Some(0);
                 }
                 let count = (distance.abs() + step_size.abs() - 1) / step_size.abs();

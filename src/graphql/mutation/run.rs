@@ -12,6 +12,7 @@ use crate::graphql::ids::GlobalId;
 use crate::graphql::permission::Needs;
 use crate::graphql::query::run::inputs;
 use crate::graphql::scalar::{Digest, Json};
+use crate::graphql::types::lineage_node::entity_of;
 use crate::graphql::types::run::Run;
 use crate::graphql::types::run_parts::ApprovalDecision;
 use crate::graphql::types::user_error::{
@@ -19,7 +20,7 @@ use crate::graphql::types::user_error::{
     PlanInvalid, RunIdConflict, RunNotActive, RunNotFound, UserError, expected,
 };
 use crate::graphql::view::View;
-use crate::service::run::{CreateRun, Runs};
+use crate::service::run::{CreateRun, Runs, Subject};
 
 /// A run to be created.
 #[derive(InputObject)]
@@ -146,6 +147,15 @@ fn runs(request: &RequestContext) -> Result<Runs, ApiError> {
     Ok(Runs::new(request.store.clone(), Arc::clone(&request.clock)))
 }
 
+/// What ids name; `None` if one is no node of the graph.
+fn subjects(ids: Vec<ID>) -> Option<Vec<Subject>> {
+    let subject = |id: ID| {
+        let entity = entity_of(GlobalId::decode(&id).ok()?)?;
+        Some(Subject { id: id.to_string(), entity })
+    };
+    ids.into_iter().map(subject).collect()
+}
+
 /// A run as it is after a command. Not of the view of the request: that may be older.
 async fn after(request: &RequestContext, run_id: &str) -> Result<Run, ApiError> {
     let view = View::now(&request.store, Arc::clone(&request.tenant), request.largest_page).await?;
@@ -170,16 +180,15 @@ impl RunMutation {
             Ok(inputs) => inputs,
             Err(refused) => return Ok(refused.into()),
         };
-        let subjects = input.subjects.unwrap_or_default();
-        if subjects.iter().any(|id| GlobalId::decode(id).is_err()) {
-            let refused = InputInvalid::of("subjects", "A subject is the global id of a node.".to_owned());
+        let Some(subjects) = subjects(input.subjects.unwrap_or_default()) else {
+            let refused = InputInvalid::of("subjects", "A subject is the global id of a node of the graph.".to_owned());
             return Ok(refused.into());
-        }
+        };
         let asked = CreateRun {
             run_id: input.run_id,
             manifest: input.manifest,
             inputs,
-            subjects: subjects.iter().map(|id| id.to_string()).collect(),
+            subjects,
             idempotency_key: input.idempotency_key,
         };
         match runs(request)?.create(&request.tenant, &request.principal.subject, asked).await {

@@ -47,6 +47,10 @@ pub enum LineageNodeKind {
     SourceBuild,
     /// The signal that asks for a redeployment after drift.
     DriftSignal,
+    /// A run of a task pack.
+    Run,
+    /// A task pack of one version.
+    TaskPack,
     /// A record of any other kind.
     Record,
 }
@@ -65,7 +69,7 @@ const RECORDS: [(&str, LineageNodeKind); 9] = [
 ];
 
 /// The kinds that are no records. A family is stored under two names, in the index and in the graph.
-const THINGS: [(&str, LineageNodeKind); 11] = [
+const THINGS: [(&str, LineageNodeKind); 13] = [
     (FOUND_CLUSTER, LineageNodeKind::Cluster),
     (FOUND_FAMILY, LineageNodeKind::PackFamily),
     (FOUND_RESOURCE, LineageNodeKind::DeployedResource),
@@ -77,6 +81,8 @@ const THINGS: [(&str, LineageNodeKind); 11] = [
     (thing::OPERATOR, LineageNodeKind::Operator),
     (thing::PRINCIPAL, LineageNodeKind::Principal),
     (thing::BUILD, LineageNodeKind::SourceBuild),
+    (thing::RUN, LineageNodeKind::Run),
+    (thing::TASK_PACK, LineageNodeKind::TaskPack),
 ];
 
 impl LineageNodeKind {
@@ -160,6 +166,14 @@ pub enum LineageEdgeKind {
     Registers,
     /// An execution → any other record that it owns.
     Owns,
+    /// A task pack → a run of it.
+    RunOf,
+    /// A run → what its creator said that it acts on.
+    ActsOn,
+    /// A run → the execution that it triggered.
+    Triggered,
+    /// A principal → the run of which they decided an approval.
+    Decided,
 }
 
 written_enums![LineageNodeKind, LineageEdgeKind];

@@ -28,6 +28,7 @@ pub fn id_of(entity: &Entity) -> GlobalId {
         }
         EntityKind::Thing(kind) if kind == thing::CLUSTER => GlobalId::Cluster(source, name),
         EntityKind::Thing(kind) if kind == thing::PACK_FAMILY => GlobalId::PackFamily(source, name),
+        EntityKind::Thing(kind) if kind == thing::RUN => GlobalId::Run(name),
         EntityKind::Thing(kind) if kind == SEQUENCE => GlobalId::Sequence(source, namespace, name),
         _ => GlobalId::Vertex(entity.clone()),
     }
@@ -44,11 +45,8 @@ pub fn entity_of(id: GlobalId) -> Option<Entity> {
         GlobalId::PackFamily(source, name) => Entity::thing(&source, thing::pack_family(&name)),
         GlobalId::Sequence(source, namespace, name) => Entity::thing(&source, NaturalKey::sequence(&namespace, &name)),
         GlobalId::Vertex(entity) => entity,
-        GlobalId::Source(_)
-        | GlobalId::Chain(..)
-        | GlobalId::Finding(..)
-        | GlobalId::Run(_)
-        | GlobalId::Quarantined(_) => return None,
+        GlobalId::Run(name) => Entity::thing("", thing::named(thing::RUN, &name)),
+        GlobalId::Source(_) | GlobalId::Chain(..) | GlobalId::Finding(..) | GlobalId::Quarantined(_) => return None,
     })
 }
 
@@ -65,6 +63,11 @@ impl LineageNode {
     #[must_use]
     pub fn new(view: &View, entity: Entity, depth: Option<usize>) -> Self {
         Self { view: view.clone(), entity, depth }
+    }
+
+    /// Whether its version stands where others have their cluster.
+    fn has_version(&self) -> bool {
+        self.is_thing(thing::CHART) || self.is_thing(thing::TASK_PACK)
     }
 
     fn is_thing(&self, kind: &str) -> bool {
@@ -99,10 +102,10 @@ impl LineageNode {
 
     /// The cluster that it is on, where that is part of its identity: of receipts, resources and artifacts.
     async fn cluster(&self) -> Option<&str> {
-        Some(self.entity.cluster.as_str()).filter(|text| !text.is_empty() && !self.is_thing(thing::CHART))
+        Some(self.entity.cluster.as_str()).filter(|text| !text.is_empty() && !self.has_version())
     }
 
-    /// The source whose records name it.
+    /// The source whose records name it; empty for what is of the tenant: runs, their packs, who decided them.
     async fn source(&self) -> &str {
         &self.entity.source
     }
@@ -129,9 +132,9 @@ impl LineageNode {
         }
     }
 
-    /// The version of a chart.
+    /// The version of a chart or a task pack.
     async fn version(&self) -> Option<&str> {
-        Some(self.entity.cluster.as_str()).filter(|text| !text.is_empty() && self.is_thing(thing::CHART))
+        Some(self.entity.cluster.as_str()).filter(|text| !text.is_empty() && self.has_version())
     }
 
     /// The URL of a chart.
@@ -149,7 +152,7 @@ impl LineageNode {
         self.depth.and_then(|depth| i32::try_from(depth).ok())
     }
 
-    /// What it is in full: the record, cluster, pack family or sequence. Null for what only the graph has.
+    /// What it is in full: the record, cluster, pack family, sequence or run. Null for what only the graph has.
     async fn node(&self) -> Result<Option<Node>, ApiError> {
         match id_of(&self.entity) {
             GlobalId::Vertex(_) => Ok(None),
@@ -263,8 +266,11 @@ impl LineageEdge {
         Int53(self.stored.from_seq)
     }
 
-    /// From when the record says so.
+    /// From when the record or the run says so.
     async fn valid_from(&self) -> Result<Option<DateTime>, ApiError> {
+        if Field::is_of_run(self.row().field) {
+            return Ok(Some(DateTime(self.row().from_n)));
+        }
         let version = self.view.load(VersionKey(self.row().asserter(), self.row().from_n)).await?;
         Ok(version.map(|version| DateTime(version.from_at)))
     }
@@ -272,6 +278,9 @@ impl LineageEdge {
     /// Until when the record says so: another version does not, or the record was closed. Null while it
     /// does.
     async fn valid_to(&self) -> Result<Option<DateTime>, ApiError> {
+        if Field::is_of_run(self.row().field) {
+            return Ok(None);
+        }
         let asserter = self.row().asserter();
         Ok(match self.row().to_n {
             Some(n) => self.view.load(VersionKey(asserter, n)).await?.and_then(|version| version.to_at),

@@ -163,7 +163,9 @@ pub fn expected(error: RunError) -> Result<UserError, ApiError> {
         RunError::Refused(Refusal::PlanHashMismatch) => PlanHashMismatch::new().into(),
         RunError::Refused(Refusal::AlreadyDecided) => ApprovalAlreadyDecided::new().into(),
         RunError::Refused(_) => RunNotActive::new().into(),
+        RunError::UnknownSubject(_) => InputInvalid::of("subjects", format!("{}.", capital(&error.to_string()))).into(),
         RunError::Store(error) => return Err(error.into()),
+        RunError::Query(error) => return Err(error.into()),
         RunError::Broken => return Err(ApiError::internal()),
     })
 }

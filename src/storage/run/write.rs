@@ -10,13 +10,15 @@ use super::log::seal;
 use super::{State, corrupt, due, pack, read_json, read_plan, write_json};
 use crate::domain::RULES;
 use crate::domain::digest::Digest;
+use crate::domain::identity::NaturalKey;
+use crate::domain::lineage::{EdgeKind, Field, thing};
 use crate::domain::run::{Approval, Effects, Run, Step};
 use crate::domain::taskpack::Plan;
 use crate::storage::driver::{Tx, json};
 use crate::storage::error::StoreError;
 use crate::storage::sql;
-use crate::storage::write::{LedgerRow, read_digest, take_commit};
-use crate::storage::{Commit, Store};
+use crate::storage::write::{LedgerRow, NodeKey, index, node_key, read_digest, take_commit};
+use crate::storage::{Commit, LineageRow, Store};
 
 /// A run to be.
 #[derive(Debug, Clone)]
@@ -64,6 +66,35 @@ pub struct LockedRun {
     /// Its state.
     pub run: Run,
 }
+
+/// What an edge of a run leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunVertex {
+    /// A vertex that is there, by its row.
+    Row(i64),
+    /// What is of the tenant, by its key; made where it is new.
+    Key(NaturalKey),
+}
+
+/// An edge of the lineage graph that a run asserts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunEdge {
+    /// What it says.
+    pub kind: EdgeKind,
+    /// Whether the run is the effect: the edge runs from the other vertex to it.
+    pub is_effect: bool,
+    /// The other vertex.
+    pub other: RunVertex,
+    /// The field of the run that declares it.
+    pub field: Field,
+    /// What the field says beside the name.
+    pub attribute: Option<String>,
+    /// From when it holds, microseconds.
+    pub at: i64,
+}
+
+/// The source of what is of the tenant.
+const OF_TENANT: i64 = 0;
 
 /// A transaction on runs of a tenant.
 pub struct RunTx {
@@ -197,6 +228,7 @@ impl RunTx {
         after: &Run,
         effects: &Effects,
         principal: &str,
+        edges: &[RunEdge],
     ) -> Result<Commit, StoreError> {
         let kind = if before.is_none() { "RUN_CREATED" } else { "RUN_CHANGED" };
         let digest = Digest::of_bytes(write_json(&(&effects.transitions, &effects.logs)).as_bytes());
@@ -212,6 +244,7 @@ impl RunTx {
             principal,
         };
         self.write_log(id, effects, before.is_some() && after.ended_at.is_some()).await?;
+        let edges = self.place_edges(run_id, edges).await?;
         let commit = take_commit(&mut self.tx, self.tenant, vec![entry], after.updated_at).await?;
         if before.is_none() {
             self.tx.execute(&sql::RUN_APPEAR, &[self.tenant.into(), id.into(), commit.seq.into()]).await?;
@@ -221,7 +254,79 @@ impl RunTx {
         self.write_approvals(id, before.map(|run| &run.approvals), &after.approvals, commit.seq).await?;
         self.write_transitions(id, after, effects, commit.seq).await?;
         self.write_due(id, before.and_then(due), due(after)).await?;
+        if !edges.is_empty() {
+            let args = [self.tenant.into(), commit.seq.into(), json(&edges), RULES.into()];
+            self.tx.execute(&sql::LINEAGE_INSERT, &args).await?;
+        }
         Ok(commit)
+    }
+
+    /// The rows of edges, with the nodes that they lead to.
+    async fn place_edges(&mut self, run_id: &str, edges: &[RunEdge]) -> Result<Vec<LineageRow>, StoreError> {
+        if edges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own = thing::named(thing::RUN, run_id);
+        let mut keys: Vec<NaturalKey> = vec![own.clone()];
+        keys.extend(edges.iter().filter_map(|edge| match &edge.other {
+            RunVertex::Key(key) => Some(key.clone()),
+            RunVertex::Row(_) => None,
+        }));
+        keys.sort();
+        keys.dedup();
+        let nodes = self.nodes(&keys).await?;
+        let run = nodes[&own];
+        let row = |edge: &RunEdge| {
+            let other = match &edge.other {
+                RunVertex::Row(row) => *row,
+                RunVertex::Key(key) => nodes[key],
+            };
+            let (src, dst) = if edge.is_effect { (other, run) } else { (run, other) };
+            LineageRow {
+                src,
+                by_dst: i64::from(edge.is_effect),
+                kind: edge.kind.code(),
+                dst,
+                within: 0,
+                field: edge.field.code(),
+                from_n: edge.at,
+                to_n: None,
+                attribute: edge.attribute.clone(),
+            }
+        };
+        let mut rows: Vec<LineageRow> = edges.iter().map(row).collect();
+        // One field says one thing of two vertices at a time.
+        rows.sort_by_key(|row| (row.src, row.by_dst, row.kind, row.dst, row.field));
+        rows.dedup_by_key(|row| (row.src, row.by_dst, row.kind, row.dst, row.field));
+        Ok(rows)
+    }
+
+    /// The nodes of what is of the tenant, made where they are new.
+    async fn nodes(&mut self, keys: &[NaturalKey]) -> Result<BTreeMap<NaturalKey, i64>, StoreError> {
+        let mut nodes = self.find_nodes(keys).await?;
+        if nodes.len() == keys.len() {
+            return Ok(nodes);
+        }
+        // Ids are taken under the lock of the tenant: whoever had it may have made the nodes meanwhile.
+        let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+        let taken: Option<Id> = self.tx.row(&sql::IDS_TAKE, &[self.tenant.into(), count.into()]).await?;
+        let Id(first) = taken.ok_or_else(|| corrupt("the tenant"))?;
+        nodes.extend(self.find_nodes(keys).await?);
+        let new: Vec<NodeKey> = keys
+            .iter()
+            .filter(|key| !nodes.contains_key(*key))
+            .zip(first..)
+            .map(|(key, id)| node_key(0, id, key))
+            .collect();
+        self.tx.execute(&sql::NODES_INSERT, &[self.tenant.into(), OF_TENANT.into(), json(&new)]).await?;
+        self.find_nodes(keys).await
+    }
+
+    async fn find_nodes(&mut self, keys: &[NaturalKey]) -> Result<BTreeMap<NaturalKey, i64>, StoreError> {
+        let asked: Vec<NodeKey> = keys.iter().enumerate().map(|(i, key)| node_key(i, 0, key)).collect();
+        let args = [self.tenant.into(), OF_TENANT.into(), json(&asked)];
+        let found: Vec<(i64, i64)> = self.tx.rows(&sql::NODES_FIND, &args).await?;
+        found.into_iter().map(|(i, id)| Ok((keys[index(i)?].clone(), id))).collect()
     }
 
     async fn write_state(&mut self, id: i64, run: &Run, seq: i64) -> Result<(), StoreError> {

@@ -1,13 +1,22 @@
-//! Runs of task packs.
+//! Runs of task packs: plans, the machine that moves runs, their storage and surfaces.
 
 mod bad_values;
+mod examples;
 mod expression;
 pub mod fixture;
+mod graph;
+mod histories;
+mod kills;
+mod machine;
+mod model;
+mod naive;
 mod pack;
 mod plan_bounds;
 mod plan_errors;
 mod plan_hash;
 mod plan_properties;
+mod plans;
 mod races;
 mod simulation;
 mod story;
+mod work;

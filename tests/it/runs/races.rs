@@ -28,7 +28,7 @@ enum Told {
 
 async fn act(api: &Api, hash: &str, choice: u32, client: u32) -> Told {
     let name = format!("client-{client}");
-    let runs = runs_at(api, NOW + 61_000_000);
+    let runs = runs_at(api, NOW + if choice == 4 { 61_000_000 } else { 59_000_000 });
     let decision = match choice {
         0 => Decision::Approved,
         1 => Decision::Rejected,

@@ -14,11 +14,13 @@ use packtrail::domain::history::{Content, End};
 use packtrail::domain::identity::NaturalKey;
 use packtrail::domain::operation::Operation;
 use packtrail::domain::record::Resource;
+use packtrail::domain::run::Run;
 use packtrail::domain::world::Ended;
 use packtrail::storage::{
-    AskedBeat, Beat, Changes, Commit, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow, MovedObservation,
-    NewObject, NewObservation, NewOperation, NewQuarantine, NewRefusal, NewVersion, OldVersion, Patch,
-    QuarantineReason, RevisionRow, SeenObject, StateRow, Store, StoreError, Timeouts, WriteTx,
+    AskedBeat, Beat, Changes, Commit, Creation, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow,
+    MovedObservation, NewObject, NewObservation, NewOperation, NewQuarantine, NewRefusal, NewRun, NewVersion,
+    OldVersion, Patch, QuarantineReason, RevisionRow, RunEdge, RunVertex, SeenObject, StateRow, Store, StoreError,
+    Timeouts, WriteTx,
 };
 use serde_json::json;
 
@@ -70,6 +72,7 @@ const CASES: &[Case] = &[
     case!("the next listing is found", snapshots, ["WriteTx::insert_snapshot", "WriteTx::next_snapshots"]),
     case!("what a listing omitted comes in pages", omissions, ["WriteTx::omitted"]),
     case!("the quarantine keeps an item once", quarantine, ["WriteTx::quarantined", "WriteTx::quarantine_size"]),
+    case!("a run is locked, changed and read as of each commit", runs, ["Store::write_run", "Store::due_runs"]),
     case!("an item in quarantine has the reason of its last refusal", refusals, ["WriteTx::quarantine_reasons"]),
     case!("a finding that changes while it stands is one", finding_rows, ["WriteTx::apply"]),
     case!("the index has the words of all contents", index, ["WriteTx::check_index"]),
@@ -873,6 +876,66 @@ async fn ledger(on: On) {
             ("A".to_owned(), "a".to_owned(), None, None, tester(), 1),
         ]
     );
+}
+
+async fn runs(on: On) {
+    let manifest = "apiVersion: stellaops.io/pack.v1\nkind: TaskPack\nmetadata: {name: a, version: 1.0.0}\n\
+        spec: {approvals: [{id: go, expiresAfter: PT1M}], steps: [{id: g, gate: {approval: {id: go}}}]}";
+    let plan = packtrail::domain::taskpack::plan(manifest, &serde_json::Map::new()).unwrap();
+    let new = NewRun {
+        run_id: "r",
+        plan: &plan,
+        plan_hash: &plan.hash(),
+        manifest,
+        subjects: &[],
+        created_by: "a",
+        idempotency_key: Some("k"),
+        request_digest: Digest::of_bytes(b"one"),
+    };
+    let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    let Creation::Made(id) = tx.insert(&new, 5).await.unwrap() else { panic!("it was not made") };
+    let (run, effects) = Run::create(&plan, &plan.hash(), 5);
+    let edge = RunEdge {
+        kind: packtrail::domain::lineage::EdgeKind::RunOf,
+        is_effect: true,
+        other: RunVertex::Key(packtrail::domain::lineage::thing::task_pack("a", "1.0.0")),
+        field: packtrail::domain::lineage::Field::RunPack,
+        attribute: None,
+        at: 5,
+    };
+    let first = tx.save(id, "r", None, &run, &effects, "a", std::slice::from_ref(&edge)).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    assert_eq!(tx.insert(&new, 6).await.unwrap(), Creation::Repeated("r".to_owned()));
+    let other = NewRun { request_digest: Digest::of_bytes(b"two"), ..new.clone() };
+    assert_eq!(tx.insert(&other, 6).await.unwrap(), Creation::OtherRequest);
+    assert_eq!(tx.insert(&NewRun { idempotency_key: None, ..new }, 6).await.unwrap(), Creation::Exists);
+    drop(tx);
+    let due = on.store.due_runs(60_000_005, 100).await.unwrap();
+    assert!(due.iter().any(|due| due.tenant == on.tenant && due.run_id == "r"), "{due:?}");
+    assert!(on.store.due_runs(60_000_004, 100).await.unwrap().iter().all(|due| due.tenant != on.tenant));
+    let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    assert!(tx.lock("none").await.unwrap().is_none());
+    let mut locked = tx.lock("r").await.unwrap().unwrap();
+    assert_eq!(locked.run, run, "it reads back as it was written");
+    assert_eq!((&*locked.plan, &locked.plan_hash), (&plan, &plan.hash()));
+    let effects = locked.run.cancel(&locked.plan, "a", 7).unwrap();
+    let second = tx.save(id, "r", Some(&run), &locked.run, &effects, "a", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(second.seq, first.seq + 1);
+    assert!(on.store.due_runs(i64::MAX, 100).await.unwrap().iter().all(|due| due.tenant != on.tenant));
+    let then = on.store.as_of(&on.tenant, first.seq).await.unwrap().unwrap();
+    let before = then.find_run("r").await.unwrap().unwrap();
+    assert_eq!((before.run.status, before.run.logged), (run.status, run.logged));
+    let now = on.store.as_of_now(&on.tenant).await.unwrap();
+    let after = now.find_run("r").await.unwrap().unwrap();
+    assert_eq!((after.run.status, after.run.logged), (locked.run.status, locked.run.logged));
+    // The log was packed when the run ended, and reads as before.
+    let log = now.run_log(id, 1, after.run.logged, 100).await.unwrap();
+    assert_eq!(log.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (1..=after.run.logged).collect::<Vec<_>>());
+    let part = now.run_log(id, 2, 3, 100).await.unwrap();
+    assert_eq!(part, log[1..3]);
+    assert_eq!(on.store.as_of(&on.tenant, 0).await.unwrap().unwrap().find_run("r").await.unwrap(), None);
 }
 
 async fn refusals(on: On) {

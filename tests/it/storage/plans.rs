@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 27] = [
+const ROWS: [(&str, &str, &str); 34] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -99,6 +99,31 @@ const ROWS: [(&str, &str, &str); 27] = [
         "kind, source_id, name, from_seq",
         "CASE i % 2 WHEN 0 THEN 'CLUSTER' ELSE 'PACK_FAMILY' END, 1 + i % 3, 'm' || i, i",
     ),
+    (
+        "run",
+        "id, run_id, pack, version, plan_hash, plan, manifest, subjects, created_at, created_by, idempotency_key, \
+         request_digest, changes, from_seq",
+        "i, 'run' || i, 'pack' || (i % 20), '1.0.0', 'h', CAST('p' AS {bytes}), CAST('m' AS {bytes}), '[]', i, 'a', \
+         'k' || i, CAST('d' AS {bytes}), 0, i",
+    ),
+    (
+        "run_state",
+        "run, from_seq, to_seq, status, created_at, state",
+        "i / 2, i, CASE i % 2 WHEN 0 THEN i + 1 ELSE {open} END, i % 6, i / 2, '{}'",
+    ),
+    (
+        "run_step",
+        "run, n, from_seq, to_seq, state",
+        "i / 10, i % 5, i, CASE i % 2 WHEN 0 THEN i + 1 ELSE {open} END, '{}'",
+    ),
+    ("run_transition", "run, n, seq, entry", "i / 10, i, i, '{}'"),
+    (
+        "run_approval",
+        "run, approval, from_seq, to_seq, status, requested_at, state",
+        "i / 4, 'a' || (i % 2), i, CASE i % 2 WHEN 0 THEN i + 1 ELSE {open} END, i % 6, i, '{}'",
+    ),
+    ("run_due", "run, at", "i, i"),
+    ("run_log", "run, first, last, packed, entries", "i / 10, i, i, i % 2, CAST('e' AS {bytes})"),
     ("idempotency", "key, request_digest, answer, created_at", "'k' || i, CAST('d' AS {bytes}), '', i"),
 ];
 
@@ -279,7 +304,37 @@ const HOT: &[Hot] = &[
     ("STATS_BY_PACK", STATS, false),
     ("STATS_BY_BASE", STATS, false),
     ("IDEMPOTENCY_FIND", &["1", "'key'"], false),
+    ("RUN_FIND", &["1", "900", "'run7'"], false),
+    ("RUN_BY_KEY", &["1", "'k7'"], false),
+    ("RUNS_BY_ID", &["1", "900", ITEMS], false),
+    ("RUNS_PAGE", RUNS, true),
+    ("RUNS_PAGE_BACK", RUNS, true),
+    ("RUNS_PAGE_PACK", RUNS_OF_PACK, true),
+    ("RUNS_PAGE_PACK_BACK", RUNS_OF_PACK, true),
+    ("RUNS_PAGE_ENDED", RUNS_OF_STATUS, true),
+    ("RUNS_PAGE_ENDED_BACK", RUNS_OF_STATUS, true),
+    ("RUNS_PAGE_ACTIVE", RUNS_OF_STATUS, false),
+    ("RUNS_PAGE_ACTIVE_BACK", RUNS_OF_STATUS, false),
+    ("RUN_STATE_OPEN", &["1", "7"], false),
+    ("RUN_STEPS_OPEN", &["1", "7"], true),
+    ("RUN_APPROVALS_OPEN", &["1", "7"], true),
+    ("RUN_STEPS", &["1", "900", ITEMS, "100"], false),
+    ("RUN_APPROVALS", &["1", "900", ITEMS], false),
+    ("RUN_PLANS", &["1", ITEMS], false),
+    ("RUN_MANIFESTS", &["1", ITEMS], false),
+    ("RUN_TRANSITIONS", &["1", "900", "7", "70", "20"], true),
+    ("RUN_TRANSITIONS_BACK", &["1", "900", "7", "77", "20"], true),
+    ("RUN_LOG", &["1", "7", "73", "20"], true),
+    ("RUN_LOG_OPEN", &["1", "7"], true),
+    ("APPROVALS_PAGE_ACTIVE", APPROVALS, false),
+    ("APPROVALS_PAGE_ACTIVE_BACK", APPROVALS, false),
+    ("APPROVALS_PAGE_ENDED", APPROVALS, true),
+    ("APPROVALS_PAGE_ENDED_BACK", APPROVALS, true),
 ];
+const RUNS: &[&str] = &["1", "900", ANY, "0", "1000", "-1", "500", "0", "50"];
+const RUNS_OF_PACK: &[&str] = &["1", "900", "'pack7'", "0", "1000", "-1", "500", "0", "50"];
+const RUNS_OF_STATUS: &[&str] = &["1", "900", ANY, "0", "1000", "3", "500", "0", "50"];
+const APPROVALS: &[&str] = &["1", "900", "1", "-1", "500", "0", ANY, "50"];
 const PAIRS: &str = "'[{\"i\":0,\"object_id\":5,\"content_id\":9}]'";
 const TEXTS: &str = "'[{\"i\":0,\"text\":\"word1\"}]'";
 const RANGES: &str = "'[{\"low\":\"word1\",\"high\":\"word2\"}]'";

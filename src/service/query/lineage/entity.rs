@@ -109,7 +109,9 @@ impl Scope {
     /// # Errors
     /// If the store fails.
     pub async fn find_vertex(&self, entity: &Entity) -> Result<Option<(VertexId, Entity)>, QueryError> {
-        let Some(source) = self.source(&entity.source).map(|source| source.id) else { return Ok(None) };
+        // Runs and their packs are of no source, but of the tenant.
+        let source = if entity.source.is_empty() { Some(0) } else { self.source(&entity.source).map(|s| s.id) };
+        let Some(source) = source else { return Ok(None) };
         if let EntityKind::Record(kind) | EntityKind::Placeholder(kind) = &entity.kind {
             let key = NaturalKey { kind: kind.clone(), ..entity.key_of_record() };
             let which = match (&entity.uid, &entity.kind) {

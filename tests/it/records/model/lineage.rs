@@ -353,6 +353,11 @@ impl Asserting<'_> {
             self.cause("REPORTS", &other, "status.operationResultRef", &stretch);
         }
         self.job(&["status", "jobName"]);
+        let annotation = ["metadata", "annotations", "packtrail.dev/run-id"];
+        for stretch in self.stretches(|content| owned(content, &annotation)) {
+            let field = "metadata.annotations[packtrail.dev/run-id]";
+            self.effect("TRIGGERED", &format!("~run///{}", stretch.2), field, "", &stretch);
+        }
     }
 
     fn job(&mut self, path: &[&str]) {
