@@ -559,6 +559,7 @@ mod tests {
             hash: "5ecre7".to_owned(),
             tenants: vec![],
             scopes: vec![],
+            grants: vec![],
             sources: vec![],
             namespaces: vec![],
             kinds: vec![],

@@ -228,6 +228,7 @@ mod tests {
             hash: TokenHash::of(secret).to_hex(),
             tenants: vec![],
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            grants: vec![],
             sources: vec![],
             namespaces: vec![],
             kinds: vec![],
