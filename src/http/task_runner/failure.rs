@@ -92,9 +92,8 @@ fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::MissingGrants => (StatusCode::FORBIDDEN, "MISSING_GRANTS"),
         Refusal::PlanHashMismatch => (StatusCode::CONFLICT, "PLAN_HASH_MISMATCH"),
         Refusal::AlreadyDecided => (StatusCode::CONFLICT, "APPROVAL_ALREADY_DECIDED"),
-        Refusal::RunNotActive => (StatusCode::CONFLICT, "RUN_NOT_ACTIVE"),
-        Refusal::NotReady => (StatusCode::CONFLICT, "STEP_NOT_READY"),
-        Refusal::NotRunning => (StatusCode::CONFLICT, "STEP_NOT_RUNNING"),
+        // Steps begin and end by workers, who have no route here.
+        Refusal::RunNotActive | Refusal::NotReady | Refusal::NotRunning => (StatusCode::CONFLICT, "RUN_NOT_ACTIVE"),
     }
 }
 

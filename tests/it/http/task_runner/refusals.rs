@@ -114,7 +114,7 @@ async fn names_that_no_run_has_are_not_found() {
             let cancel = rest.request(Method::POST, &format!("{RUNS}/{name}/cancel"), "operator");
             assert_eq!(Answer::to(cancel).await.refusal(), (404, "run_not_found"), "{name}");
         }
-        for path in ["/v1/task-runner", "/v1/task-runner/runs//logs", "/nothing"] {
+        for path in ["/v1/task-runner", "/v1/task-runner/runs/a/steps", "/nothing"] {
             assert_eq!(rest.get("viewer", path).await.refusal(), (404, "not_found"), "{path}");
         }
     })
