@@ -5,6 +5,7 @@ mod demo;
 mod export;
 mod ingest;
 mod migrate;
+mod openapi;
 mod rebuild;
 mod schema;
 mod serve;
@@ -36,6 +37,8 @@ enum Command {
     Export(export::Args),
     /// Print the GraphQL schema.
     Schema,
+    /// Print the `OpenAPI` document of the REST surface.
+    Openapi,
     /// Fill a fresh database with a generated fleet, serve it, and show queries with their answers.
     Demo(demo::Args),
     /// Make an access token, or the hash of one for the configuration.
@@ -54,6 +57,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Rebuild(args) => rebuild::run(args).await,
         Command::Export(args) => export::run(args).await,
         Command::Schema => Ok(schema::run()),
+        Command::Openapi => Ok(openapi::run()),
         Command::Demo(args) => demo::run(args).await,
         Command::Token(args) => token::run(&args),
     };

@@ -1,10 +1,12 @@
 //! The error envelope of everything that is not GraphQL: `{"error": {"code", "message", "traceId"}}`.
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::identity::trace_id;
 use crate::auth::AuthError;
 use crate::service::ingest::writer::WriteError;
 
@@ -48,6 +50,18 @@ impl RestError {
         }
         response
     }
+}
+
+/// The answer to a method that a path does not have; the router adds those that it has.
+pub async fn other_method(request: Request) -> Response {
+    let message = "This path does not have this method.";
+    RestError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).respond(&trace_id(&request))
+}
+
+/// The answer to a path that there is not.
+pub async fn unknown_path(request: Request) -> Response {
+    let message = "There is no such path.";
+    RestError::new(StatusCode::NOT_FOUND, "NOT_FOUND", message).respond(&trace_id(&request))
 }
 
 impl From<AuthError> for RestError {

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::App;
 use super::error::RestError;
-use super::graphql::{self, PrincipalKey, Refusal, TraceId};
+use super::graphql::{self, Full, InFlight, Place, PrincipalKey, Rate, Refusal, TraceId};
 use crate::auth::{AuthError, Principal};
 use crate::domain::digest::Digest;
 
@@ -27,10 +28,24 @@ pub struct Identity {
     pub tenant: Arc<str>,
 }
 
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    // What is no text is nobody's token and no tenant's name.
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+}
+
+/// The tenant that a request names in its headers.
+#[must_use]
+pub fn named_tenant(headers: &HeaderMap) -> Option<&str> {
+    text(headers, TENANT)
+}
+
+fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, AuthError> {
+    app.authenticator.authenticate(text(headers, "authorization"))
+}
+
 fn identify(app: &App, headers: &HeaderMap) -> Result<Identity, AuthError> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let principal = app.authenticator.authenticate(text("authorization"))?;
-    let tenant = principal.tenant(text(TENANT))?;
+    let principal = authenticate(app, headers)?;
+    let tenant = principal.tenant(named_tenant(headers))?;
     Ok(Identity { principal, tenant })
 }
 
@@ -50,6 +65,65 @@ pub async fn require(State(app): State<Arc<App>>, mut request: Request, next: Ne
             let trace = trace_id(&request);
             super::ingest::discard(request.into_body(), app.limits.read_timeout());
             RestError::from(error).respond(&trace)
+        }
+    }
+}
+
+/// Lets only known callers through, whose tenant may be named in the body.
+pub async fn require_caller(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    match authenticate(&app, request.headers()) {
+        Ok(principal) => {
+            request.extensions_mut().insert(PrincipalKey(Arc::clone(&principal.subject)));
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(error) => {
+            let trace = trace_id(&request);
+            super::ingest::discard(request.into_body(), app.limits.read_timeout());
+            RestError::from(error).respond(&trace)
+        }
+    }
+}
+
+/// How often and how much at once each caller may ask, on all surfaces together.
+#[derive(Clone)]
+pub struct Admission {
+    /// How often.
+    pub rate: Arc<Rate>,
+    /// How much at once.
+    pub in_flight: Arc<InFlight>,
+    /// How long the rest of a refused body may take.
+    pub idle: Duration,
+}
+
+impl Admission {
+    fn enter(&self, request: &Request) -> Result<Arc<Place>, (RestError, u64)> {
+        let key = request.extensions().get::<PrincipalKey>().cloned().unwrap_or_else(PrincipalKey::anonymous);
+        let too_many = |message| RestError::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message);
+        let place = self.in_flight.enter(&key).map_err(|full| match full {
+            Full::Server => {
+                let message = "The server has as many operations in flight as it takes.";
+                (RestError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", message), 1)
+            }
+            Full::Principal => (too_many("Too many operations in flight."), 1),
+        })?;
+        self.rate.take(&key, 1).map_err(|seconds| (too_many("Too many operations a minute."), seconds))?;
+        Ok(Arc::new(place))
+    }
+}
+
+/// Lets through what a known caller may ask now, with its place in flight.
+pub async fn within_bounds(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
+    match admission.enter(&request) {
+        Ok(place) => {
+            request.extensions_mut().insert(place);
+            next.run(request).await
+        }
+        Err((error, seconds)) => {
+            let mut response = error.respond(&trace_id(&request));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            super::ingest::discard(request.into_body(), admission.idle);
+            response
         }
     }
 }
@@ -112,22 +186,21 @@ pub async fn trace(State(app): State<Arc<App>>, mut request: Request, next: Next
     request.extensions_mut().insert(TraceId(Arc::clone(&id)));
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let route = route(&request);
     let response = next.run(request).await;
     let micros = app.clock.now() - started;
     let status = response.status().as_u16();
     tracing::info!(%method, path, status, micros, trace_id = %id, "request");
-    metrics::counter!("packtrail_http_requests_total", "path" => known(&path), "status" => status.to_string())
+    metrics::counter!("packtrail_http_requests_total", "path" => route.clone(), "status" => status.to_string())
         .increment(1);
-    metrics::histogram!("packtrail_http_request_seconds", "path" => known(&path)).record(seconds(micros));
+    metrics::histogram!("packtrail_http_request_seconds", "path" => route).record(seconds(micros));
     response
 }
 
-/// Paths as metric labels: only known ones, so that a scanner cannot make labels without end.
-fn known(path: &str) -> &'static str {
-    ["/graphql", "/graphiql", "/v1/ingest", "/livez", "/readyz", "/metrics"]
-        .into_iter()
-        .find(|known| *known == path)
-        .unwrap_or("other")
+/// The path of a request as a metric label: the pattern of its route, so that neither names nor a scanner
+/// make labels without end.
+fn route(request: &Request) -> String {
+    request.extensions().get::<MatchedPath>().map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration in seconds for a histogram")]

@@ -1,12 +1,15 @@
 //! The HTTP surfaces.
 
+mod body;
 pub mod error;
 pub mod graphiql;
 pub mod graphql;
 pub mod health;
 pub mod identity;
 pub mod ingest;
+pub mod openapi;
 pub mod server;
+mod task_runner;
 
 use std::sync::Arc;
 
@@ -18,7 +21,7 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::graphql::{GraphqlLimits, GraphqlService, Prepare};
-use self::identity::Identity;
+use self::identity::{Admission, Identity};
 use crate::auth::Authenticator;
 use crate::clock::SharedClock;
 use crate::config::Limits;
@@ -27,6 +30,7 @@ use crate::graphql::context::RequestContext;
 use crate::graphql::limits::GuardLimits;
 use crate::graphql::{ApiSchema, builder};
 use crate::service::ingest::writer::Writer;
+use crate::service::run::Runs;
 use crate::shutdown::Shutdown;
 use crate::storage::Store;
 use crate::telemetry::Metrics;
@@ -40,6 +44,8 @@ pub struct App {
     pub store: Store,
     /// The one writer.
     pub writer: Writer,
+    /// The commands on runs.
+    pub runs: Runs,
     /// The time.
     pub clock: SharedClock,
     /// Who may ask.
@@ -74,17 +80,23 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/v1/ingest", post(ingest::post))
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(app), identity::require));
-    let api = graphql_service(app).routes().layer(from_fn_with_state(Arc::clone(app), identity::require_graphql));
+    let service = graphql_service(app);
+    let (rate, in_flight) = (service.rate(), service.in_flight());
+    let runs = task_runner::routes(app, Admission { rate, in_flight, idle: app.limits.read_timeout() });
+    let api = service.routes().layer(from_fn_with_state(Arc::clone(app), identity::require_graphql));
     let open = Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics));
     Router::new()
         .merge(rest)
+        .merge(runs)
         .merge(open)
         .with_state(Arc::clone(app))
         .merge(api)
         .merge(graphiql::routes())
+        .merge(openapi::routes())
+        .fallback(error::unknown_path)
         .layer(CatchPanicLayer::new())
         .layer(from_fn(identity::bound_headers))
         .layer(from_fn_with_state(Arc::clone(app), identity::trace))

@@ -13,6 +13,7 @@ use crate::config::Limits;
 use crate::service::ingest::batch::QuarantineBounds;
 use crate::service::ingest::writer::{Writer, WriterLimits, WriterTask};
 use crate::service::rebuild;
+use crate::service::run::Runs;
 use crate::shutdown::{DRAIN, Drained, Shutdown};
 use crate::storage::{Store, StoreError, Timeouts};
 use crate::telemetry::Metrics;
@@ -76,6 +77,7 @@ impl Server {
         let listener =
             TcpListener::bind(options.listen).await.map_err(|error| ServeError::Listen(options.listen, error))?;
         let app = Arc::new(App {
+            runs: Runs::new(store.clone(), Arc::clone(&clock)),
             store,
             writer,
             clock,
@@ -112,6 +114,7 @@ impl Server {
         let writing = tokio::spawn(task.run_until(async { drop(stopped.await) }));
         let shutdown = app.shutdown.clone();
         let store = app.store.clone();
+        let watching = tokio::spawn(app.runs.clone().watch(shutdown.draining()));
         let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(shutdown.draining());
         drop(app);
         let ended = shutdown.run(std::future::IntoFuture::into_future(serving), DRAIN).await;
@@ -120,6 +123,9 @@ impl Server {
         let closing = async {
             if let Err(error) = writing.await {
                 tracing::error!(%error, "the writer broke off");
+            }
+            if let Err(error) = watching.await {
+                tracing::error!(%error, "the watch over runs broke off");
             }
             store.close().await;
         };

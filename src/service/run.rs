@@ -92,6 +92,18 @@ pub enum RunError {
     Broken,
 }
 
+impl RunError {
+    /// The error's words as a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let text = self.to_string();
+        let mut letters = text.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        let sentence: String = first.into_iter().chain(letters).collect();
+        format!("{}.", sentence.trim_end_matches('.'))
+    }
+}
+
 /// The commands on runs.
 #[derive(Clone)]
 pub struct Runs {

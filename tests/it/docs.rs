@@ -149,9 +149,17 @@ fn every_code_that_clients_see_is_in_the_api() {
         "src/service/ingest/prepare.rs",
         "src/service/ingest/batch.rs",
         "src/http/ingest.rs",
+        "src/http/identity.rs",
+        "src/http/error.rs",
+        "src/http/task_runner/mod.rs",
+        "src/http/task_runner/input.rs",
+        "src/http/task_runner/failure.rs",
     ] {
-        let missing: Vec<String> =
-            quoted_codes(file).into_iter().filter(|code| !api.contains(&format!("`{code}`"))).collect();
+        // REST shows codes in lower case.
+        let is_told = |code: &String| {
+            [code.clone(), code.to_ascii_lowercase()].iter().any(|code| api.contains(&format!("`{code}`")))
+        };
+        let missing: Vec<String> = quoted_codes(file).into_iter().filter(|code| !is_told(code)).collect();
         assert!(missing.is_empty(), "{file}: not in docs/api.md: {missing:?}");
     }
 }

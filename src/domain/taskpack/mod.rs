@@ -75,6 +75,15 @@ pub const MAX_NESTING: usize = 8;
 /// How many errors are told.
 pub const MAX_ERRORS: usize = 100;
 
+/// Reads a YAML text as manifests are read.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_yaml(text: &str) -> Result<Value, Vec<PlanError>> {
+    let mut errors = Errors::default();
+    yaml::read(text, &mut errors).ok_or_else(|| errors.into_vec())
+}
+
 /// Plans a run of a manifest with these inputs.
 ///
 /// # Errors

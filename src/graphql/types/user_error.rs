@@ -118,7 +118,7 @@ failures! {
     /// There is a run of this name.
     RunIdConflict = "RUN_ID_CONFLICT", "There is a run of this name.", ["input", "runId"];
     /// The idempotency key was used for another request.
-    IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED", "The idempotency key was used for another request.",
+    IdempotencyKeyReused = "IDEMPOTENCY_CONFLICT", "The idempotency key was used for another request.",
         ["input", "idempotencyKey"];
     /// There is no such run.
     RunNotFound = "RUN_NOT_FOUND", "There is no such run.", ["input", "runId"];
@@ -151,9 +151,7 @@ impl InputInvalid {
 pub fn expected(error: RunError) -> Result<UserError, ApiError> {
     Ok(match error {
         RunError::Plan(errors) => PlanInvalid::new(errors).into(),
-        RunError::BadRunId => {
-            InputInvalid::of("runId", format!("{}.", capital(&RunError::BadRunId.to_string()))).into()
-        }
+        RunError::BadRunId => InputInvalid::of("runId", error.sentence()).into(),
         RunError::TooLong(message) => InputInvalid { message: message.to_owned(), ..InputInvalid::new() }.into(),
         RunError::Exists => RunIdConflict::new().into(),
         RunError::KeyReused => IdempotencyKeyReused::new().into(),
@@ -163,14 +161,9 @@ pub fn expected(error: RunError) -> Result<UserError, ApiError> {
         RunError::Refused(Refusal::PlanHashMismatch) => PlanHashMismatch::new().into(),
         RunError::Refused(Refusal::AlreadyDecided) => ApprovalAlreadyDecided::new().into(),
         RunError::Refused(_) => RunNotActive::new().into(),
-        RunError::UnknownSubject(_) => InputInvalid::of("subjects", format!("{}.", capital(&error.to_string()))).into(),
+        RunError::UnknownSubject(_) => InputInvalid::of("subjects", error.sentence()).into(),
         RunError::Store(error) => return Err(error.into()),
         RunError::Query(error) => return Err(error.into()),
         RunError::Broken => return Err(ApiError::internal()),
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

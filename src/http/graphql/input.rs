@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use async_graphql::{Request, Variables};
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::Query;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use futures_util::StreamExt;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,60 +13,19 @@ use super::limits::GraphqlLimits;
 use super::refusal::Refusal;
 use crate::graphql::code;
 pub use crate::graphql::raw::RawVariables;
+use crate::http::body::{self, BodyError, BodyLimits};
 
 /// Reads a whole body within the limits. What is beyond them is never kept.
 ///
 /// # Errors
 /// 413 when it is larger, 408 when it does not arrive in time, 400 when it breaks off.
 pub async fn read(headers: &HeaderMap, body: Body, limits: &GraphqlLimits) -> Result<Bytes, Refusal> {
-    let mut chunks = body.into_data_stream();
-    let limit = limits.body_bytes;
-    if declared_length(headers).is_some_and(|length| length > limit as u64) {
-        drain(chunks, limits);
-        return Err(too_large(limit));
-    }
-    let collected = collect(&mut chunks, limit);
-    match tokio::time::timeout(limits.read_timeout, collected).await {
-        Ok(Ok(Some(whole))) => Ok(whole),
-        Ok(Ok(None)) => {
-            drain(chunks, limits);
-            Err(too_large(limit))
-        }
-        Ok(Err(_broken)) => Err(Refusal::malformed("The body broke off.")),
-        Err(_elapsed) => Err(too_slow()),
-    }
-}
-
-/// The whole body; none if it is larger than `limit`.
-async fn collect(chunks: &mut BodyDataStream, limit: usize) -> Result<Option<Bytes>, axum::Error> {
-    let mut whole = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        if whole.len() + chunk.len() > limit {
-            return Ok(None);
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(Some(whole.into()))
-}
-
-/// Reads on beside the answer, throwing away what comes, up to a limit of bytes and time.
-fn drain(mut chunks: BodyDataStream, limits: &GraphqlLimits) {
-    let (time, mut left) = (limits.read_timeout, limits.drain_bytes);
-    let discard = async move {
-        while let Some(Ok(chunk)) = chunks.next().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    drop(tokio::spawn(tokio::time::timeout(time, discard)));
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    let value = headers.get(header::CONTENT_LENGTH)?;
-    value.to_str().ok()?.parse().ok()
+    let (bytes, time, drained) = (limits.body_bytes, limits.read_timeout, limits.drain_bytes);
+    body::read(headers, body, BodyLimits { bytes, time, drained }).await.map_err(|error| match error {
+        BodyError::TooLarge => too_large(bytes),
+        BodyError::TooSlow => too_slow(),
+        BodyError::BrokeOff => Refusal::malformed("The body broke off."),
+    })
 }
 
 fn too_large(limit: usize) -> Refusal {

@@ -43,6 +43,15 @@ impl Media {
     }
 }
 
+/// Whether `Accept` names JSON, and not YAML as at least as good.
+#[must_use]
+pub fn prefers_json(headers: &HeaderMap) -> bool {
+    let texts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<Range> = texts.flat_map(|text| text.split(',')).map(range).collect();
+    let yaml = ["application/yaml", "application/x-yaml", "text/yaml"].map(|name| quality(&ranges, name, false));
+    quality(&ranges, "application/json", false) > yaml.into_iter().max().unwrap_or(0)
+}
+
 struct Range {
     name: String,
     /// Thousandths.

@@ -7,7 +7,7 @@ mod admission;
 mod documents;
 mod input;
 mod limits;
-mod media;
+pub(super) mod media;
 mod refusal;
 mod reply;
 
