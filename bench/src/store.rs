@@ -117,7 +117,7 @@ impl Stored {
         let database = bench.database(kind).await?;
         let server = bench.product.serve(&database.url)?;
         let start = Instant::now();
-        send(&server, shape, async |_| Ok(true)).await?;
+        send(&server, shape, 0, async |_| Ok(true)).await?;
         let seconds = start.elapsed().as_secs_f64();
         Ok(Self { shape, database, server, filled: Some((shape.events() as f64 / seconds, seconds)) })
     }
@@ -129,14 +129,22 @@ impl Stored {
     }
 }
 
-/// Sends the deliveries of a large store, and tells after each part how many records of the fleet were
-/// sent so far. Ends when `goes_on` says no.
-async fn send(server: &Process, shape: Shape, mut goes_on: impl AsyncFnMut(usize) -> Result<bool>) -> Result<()> {
+/// Sends the deliveries of a large store but for the first `stored` records, and tells after each part how
+/// many records of the fleet were sent so far. Ends when `goes_on` says no.
+async fn send(
+    server: &Process,
+    shape: Shape,
+    stored: usize,
+    mut goes_on: impl AsyncFnMut(usize) -> Result<bool>,
+) -> Result<()> {
     let (sender, mut parts) = tokio::sync::mpsc::channel::<(usize, Vec<Call>)>(2);
     let generator = std::thread::spawn(move || {
         let (mut sent, mut part) = (0, Vec::new());
         let end = each_delivery(shape, |records, events| {
             sent += records;
+            if sent <= stored {
+                return ControlFlow::Continue(());
+            }
             part.push(Call::ingest(lines(&events)));
             // Nobody receives any more where the store is full.
             let is_taken = part.len() < PART || sender.blocking_send((sent, std::mem::take(&mut part))).is_ok();
@@ -159,20 +167,24 @@ async fn send(server: &Process, shape: Shape, mut goes_on: impl AsyncFnMut(usize
 /// Records between two lines of a fill's report.
 const STEP: usize = 100_000;
 
-/// Fills a store through the real way of ingest, and tells at every [`STEP`] records how that goes. Ends
-/// early where less than `keep_free` bytes of disk would be left.
+/// Fills a store through the real way of ingest, and tells at every [`STEP`] records how that goes. Goes on
+/// where an earlier fill of the same size was stopped, and ends early where less than `keep_free` bytes of
+/// disk are left.
 pub async fn fill(product: &Product, url: &str, records: usize, keep_free: u64) -> Result<()> {
     let shape = Shape::of_records(records, REVISIONS);
     let database = Database::kept(url)?;
     let server = product.serve(url)?;
+    // Deliveries arrive nearly in their order; what was under way is sent again, and known.
+    let stored = usize::try_from(database.number("SELECT COUNT(*) FROM object").await?)?;
+    let stored = stored.saturating_sub(2 * PART * (shape.revisions + 2));
     println!("| records | seconds | records/s | CPU µs an event | bytes a record | GiB on disk | resident MiB |");
     println!("|---|---|---|---|---|---|---|");
     let start = Instant::now();
-    let mut before = Mark { records: 0, time: start, cpu: server.cpu() + database.cpu().await? };
+    let mut before = Mark { records: stored, time: start, cpu: server.cpu() + database.cpu().await? };
     let events_a_record = shape.events() as f64 / shape.records() as f64;
     let is_full = AtomicBool::new(false);
-    send(&server, shape, async |sent| {
-        if sent < before.records + STEP && sent < shape.records() {
+    send(&server, shape, stored, async |sent| {
+        if sent / STEP == before.records / STEP && sent < shape.records() {
             return Ok(true);
         }
         let now = Mark { records: sent, time: Instant::now(), cpu: server.cpu() + database.cpu().await? };
