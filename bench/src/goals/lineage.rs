@@ -71,8 +71,7 @@ impl Both<'_> {
             by_hop.push(hop);
             by_cte.push(cte);
         }
-        let (system, by_hop, by_cte): (Arc<[Call]>, Arc<[Call]>, Arc<[Call]>) =
-            (system.into(), by_hop.into(), by_cte.into());
+        let [system, by_hop, by_cte] = [system, by_hop, by_cte].map(Arc::<[Call]>::from);
         let time = self.bench.time;
         for (process, calls) in [(self.twin, &by_hop), (self.twin, &by_cte), (self.server, &system)] {
             self.sample(process, calls, Duration::from_millis(500)).await?;
