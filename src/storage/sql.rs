@@ -66,17 +66,16 @@ macro_rules! head_sources {
 macro_rules! observed {
     ($of:literal, $node:literal) => {
         concat!(
-            "JOIN observation ob ON ob.tenant_id = ",
+            "JOIN object og ON og.tenant_id = ",
             $of,
-            ".tenant_id AND ob.id = ",
-            $of,
-            ".observation_id \
-             AND ob.object_id IN (SELECT g.id FROM object g WHERE g.tenant_id = ",
-            $of,
-            ".tenant_id \
-             AND g.node_id = ",
+            ".tenant_id AND og.node_id = ",
             $node,
-            ".node_id) "
+            ".node_id \
+             JOIN observation ob ON ob.tenant_id = ",
+            $of,
+            ".tenant_id AND ob.object_id = og.id AND ob.id = ",
+            $of,
+            ".observation_id "
         )
     };
 }
