@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 use crate::process::cpu_of;
 
 /// Which database.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Kind {
     /// A SQLite file.
     Sqlite,
@@ -28,7 +28,7 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// A database that is dropped in the end.
+/// A database that is dropped in the end, unless it was there before.
 pub struct Database {
     /// Its kind.
     pub kind: Kind,
@@ -36,7 +36,9 @@ pub struct Database {
     pub url: String,
     name: String,
     admin: Option<String>,
-    folder: PathBuf,
+    file: PathBuf,
+    /// It was there before, and is left there.
+    is_kept: bool,
 }
 
 /// Bytes and rows by table or index.
@@ -56,20 +58,47 @@ impl Database {
     pub async fn create(kind: Kind, folder: &Path, postgres: Option<&str>) -> Result<Self> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("packtrail_bench_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = folder.to_owned();
+        let file = folder.join(format!("{name}.db"));
         if kind == Kind::Sqlite {
-            let url = format!("sqlite://{}", folder.join(format!("{name}.db")).display());
-            return Ok(Self { kind, url, name, admin: None, folder });
+            let url = format!("sqlite://{}", file.display());
+            return Ok(Self { kind, url, name, admin: None, file, is_kept: false });
         }
         let admin = postgres.context("--postgres names none")?.to_owned();
         connect(&admin).await?.batch_execute(&format!("CREATE DATABASE {name}")).await?;
         let (server, _) = admin.rsplit_once('/').context("a Postgres URL ends with /database")?;
-        Ok(Self { kind, url: format!("{server}/{name}"), name, admin: Some(admin), folder })
+        Ok(Self { kind, url: format!("{server}/{name}"), name, admin: Some(admin), file, is_kept: false })
+    }
+
+    /// A database that is there, or is made when it is first opened, and is not dropped: as the product is
+    /// given it.
+    pub fn kept(url: &str) -> Result<Self> {
+        let url = url.to_owned();
+        if let Some(file) = url.strip_prefix("sqlite://") {
+            let file = PathBuf::from(file);
+            return Ok(Self { kind: Kind::Sqlite, url, name: String::new(), admin: None, file, is_kept: true });
+        }
+        let (_, name) = url.rsplit_once('/').context("a Postgres URL ends with /database")?;
+        let (name, file) = (name.to_owned(), PathBuf::new());
+        Ok(Self { kind: Kind::Postgres, admin: Some(url.clone()), url, name, file, is_kept: true })
     }
 
     /// The file of a SQLite database.
-    pub fn file(&self) -> PathBuf {
-        self.folder.join(format!("{}.db", self.name))
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Bytes on disk as they are, with those of the write-ahead log of a SQLite file.
+    pub async fn bytes(&self) -> Result<u64> {
+        match self.kind {
+            Kind::Sqlite => {
+                let files = ["", "-wal"].map(|end| std::fs::metadata(format!("{}{end}", self.file.display())));
+                Ok(files.into_iter().flatten().map(|file| file.len()).sum())
+            }
+            Kind::Postgres => {
+                let size = self.number("SELECT pg_database_size(current_database())").await?;
+                Ok(u64::try_from(size)?)
+            }
+        }
     }
 
     /// Opens the SQLite file for reading.
@@ -154,8 +183,11 @@ impl Database {
         }
     }
 
-    /// Drops it.
+    /// Drops it, unless it is to be kept.
     pub async fn drop(self) -> Result<()> {
+        if self.is_kept {
+            return Ok(());
+        }
         match &self.admin {
             Some(admin) => {
                 connect(admin).await?.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await?;

@@ -1,6 +1,8 @@
 //! A seeded fleet of records as clusters send them: packs, executions, results with 25 deployed
 //! resources and about 3.5 KB of JSON, receipts. The same seed gives the same bytes.
 
+use std::ops::ControlFlow;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -9,6 +11,8 @@ use serde_json::{Value, json};
 pub const RESOURCES: usize = 25;
 /// 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600;
+/// No fleet reaches further than so many seconds, so that none is of the future.
+const SPAN: i64 = 24_000_000;
 const API: &str = "infrastructure.ontai.dev/v1alpha1";
 /// The namespace of packs.
 pub const PACKS: &str = "seam-system";
@@ -103,7 +107,7 @@ impl Fleet {
             }
         };
         Pack {
-            name: format!("{base}-v1.0.0-r1"),
+            name: pack_name(i),
             uid: self.uid(),
             digests: [self.hex(64), self.hex(64), self.hex(64)],
             resources: (0..RESOURCES).map(resource).collect(),
@@ -307,22 +311,40 @@ impl Shape {
         self.packs * (1 + self.clusters * (2 * self.revisions + 1))
     }
 
+    /// Seconds between packs: ten minutes, or less in a fleet that would reach beyond [`SPAN`].
+    fn interval(&self) -> i64 {
+        (SPAN / i64::try_from(self.packs).unwrap_or(SPAN)).clamp(1, 600)
+    }
+
     /// Calls `send` with the events of each pack, and with those of each execution: its own, its
-    /// results and its receipt. Nothing is kept, so that a fleet can be larger than the memory.
+    /// results and its receipt.
     pub fn each_delivery(&self, seed: u64, mut send: impl FnMut(&Pack, Option<&Execution>, Vec<Value>)) {
+        let _goes_to_the_end = self.try_each_delivery(seed, |pack, execution, events| {
+            send(pack, execution, events);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// The same until `send` breaks off. Nothing is kept, so that a fleet can be larger than the memory.
+    pub fn try_each_delivery(
+        &self,
+        seed: u64,
+        mut send: impl FnMut(&Pack, Option<&Execution>, Vec<Value>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let mut fleet = Fleet::new(seed);
         for p in 0..self.packs {
             let pack = fleet.pack(p);
-            let at = i64::try_from(p).unwrap_or(0) * 600;
-            send(&pack, None, vec![fleet.pack_event(&pack, at)]);
+            let at = i64::try_from(p).unwrap_or(0) * self.interval();
+            send(&pack, None, vec![fleet.pack_event(&pack, at)])?;
             for c in 0..self.clusters {
                 let execution = fleet.execution(&pack, &cluster(c), at + 60 + i64::try_from(c).unwrap_or(0));
                 let mut events = vec![fleet.execution_event(&pack, &execution)];
                 events.extend(fleet.result_events(&pack, &execution, self.revisions, self.failing));
                 events.push(fleet.receipt_event(&pack, &execution));
-                send(&pack, Some(&execution), events);
+                send(&pack, Some(&execution), events)?;
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// The fleet as NDJSON bodies of one delivery each.
@@ -331,6 +353,11 @@ impl Shape {
         self.each_delivery(seed, |_, _, events| bodies.push(lines(&events)));
         bodies
     }
+}
+
+/// The name of the `i`th pack.
+pub fn pack_name(i: usize) -> String {
+    format!("addon-{i:05}-v1.0.0-r1")
 }
 
 /// The name of the `i`th cluster.

@@ -8,6 +8,7 @@ mod http;
 mod measure;
 mod process;
 mod rows;
+mod store;
 mod twin;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use crate::process::Product;
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
-    twin: Option<Command>,
+    command: Option<Command>,
     /// Which goals, such as `G1 G4`; all if none is named.
     goals: Vec<String>,
     /// Small and short, to see that it works; the figures mean nothing.
@@ -33,6 +34,13 @@ struct Arguments {
     /// The packtrail program; built in release mode if none is named.
     #[arg(long, env = "PACKTRAIL_BENCH_PROGRAM")]
     program: Option<PathBuf>,
+    /// Only on this database.
+    #[arg(long, value_enum)]
+    only: Option<Kind>,
+    /// A store that `fill` made, to be used for a large store of so many records, and kept; may be given
+    /// several times.
+    #[arg(long = "store", value_name = "RECORDS=DATABASE", value_parser = store_of)]
+    stores: Vec<(usize, String)>,
     /// A Postgres in which databases can be made; without it, SQLite alone is measured.
     #[arg(long, env = "PACKTRAIL_BENCH_POSTGRES", hide_env_values = true)]
     postgres: Option<String>,
@@ -42,7 +50,7 @@ struct Arguments {
     /// Pairs of repetitions.
     #[arg(long)]
     pairs: Option<usize>,
-    /// Records in the large store of G14.
+    /// Records in the large store of G8 and G14.
     #[arg(long, default_value_t = 1_000_000)]
     large: usize,
     /// Connections that ask in closed loops (G4 to G6, G13).
@@ -58,6 +66,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes the watch events of a large store to standard output, without holding it in memory.
+    Generate {
+        /// How many records, about.
+        #[arg(long)]
+        records: usize,
+    },
+    /// Makes a large store, to be measured with `--store`, and tells how that went.
+    Fill {
+        /// The database, as the product is given it; new or empty.
+        database: String,
+        /// How many records, about.
+        #[arg(long)]
+        records: usize,
+        /// Stop where less than this is free on the disk, GiB.
+        #[arg(long, default_value_t = 20)]
+        keep_free: u64,
+    },
     /// Serves the raw twin of the reading goals; started by the harness itself.
     #[command(hide = true)]
     Twin {
@@ -84,14 +109,26 @@ pub struct Bench {
     pub folder: PathBuf,
     /// A Postgres, if there is one.
     pub postgres: Option<String>,
+    /// Only on this database.
+    pub only: Option<Kind>,
+    /// Stores that are there, by records.
+    pub stores: Vec<(usize, String)>,
     /// The root of the repository.
     pub root: PathBuf,
+}
+
+/// `RECORDS=DATABASE`.
+fn store_of(text: &str) -> Result<(usize, String)> {
+    let (records, url) = text.split_once('=').context("RECORDS=DATABASE")?;
+    Ok((records.parse()?, url.to_owned()))
 }
 
 impl Bench {
     /// The databases to measure on.
     pub fn kinds(&self) -> Vec<Kind> {
-        if self.postgres.is_some() { vec![Kind::Sqlite, Kind::Postgres] } else { vec![Kind::Sqlite] }
+        let kinds = [Kind::Sqlite, Kind::Postgres].into_iter();
+        let is_there = |kind: &Kind| *kind == Kind::Sqlite || self.postgres.is_some();
+        kinds.filter(is_there).filter(|kind| self.only.is_none_or(|only| only == *kind)).collect()
     }
 
     /// A new, empty database.
@@ -108,24 +145,33 @@ impl Bench {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Command::Twin { database }) = arguments.twin {
-        return twin::serve(&database).await;
-    }
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().context("bench/ is in the repository")?.to_owned();
+    match &arguments.command {
+        Some(Command::Twin { database }) => return twin::serve(database).await,
+        Some(Command::Generate { records }) => return store::generate(*records),
+        _ => {}
+    }
     let program = match arguments.program {
         Some(program) => program,
         None => facts::build(&root)?,
     };
     let folder = tempfile::Builder::new().prefix("packtrail-bench-").tempdir_in(&arguments.folder)?;
+    let log = folder.path().join("server.log");
+    let product = Product { program, config: root.join("bench/server.toml"), log };
+    if let Some(Command::Fill { database, records, keep_free }) = arguments.command {
+        return store::fill(&product, &database, records, keep_free << 30).await;
+    }
     let bench = Bench {
         quick: arguments.quick,
         pairs: arguments.pairs.unwrap_or(if arguments.quick { 2 } else { 5 }),
         large: if arguments.quick { 4_000 } else { arguments.large },
         clients: arguments.clients,
         time: Duration::from_secs_f64(if arguments.quick { 0.5 } else { arguments.seconds }),
-        product: Product { program, config: root.join("bench/server.toml"), log: folder.path().join("server.log") },
+        product,
         folder: folder.path().to_owned(),
         postgres: arguments.postgres,
+        only: arguments.only,
+        stores: arguments.stores,
         root,
     };
     let wanted: Vec<String> = arguments.goals.iter().map(|goal| goal.to_uppercase()).collect();

@@ -48,6 +48,16 @@ impl Process {
         cpu_of(self.id()) + children(self.id()).into_iter().map(cpu_of).sum::<f64>()
     }
 
+    /// Bytes of memory that are resident, and the most that were.
+    pub fn memory(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0)
+        };
+        (kib("VmRSS") * 1024, kib("VmHWM") * 1024)
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn stop(mut self) -> Result<()> {
         let pid = self.id().to_string();

@@ -1,7 +1,9 @@
 //! The raw twin of the reading goals: axum, a pool of connections, hand-written SQL over the
-//! product's own tables, and serde_json. It answers `/chain` and `/nested` as the product answers the
-//! GraphQL queries of [`crate::goals`], always as of the latest commit, and does nothing else: no
+//! product's own tables, and serde_json. It answers `/chain`, `/nested` and `/lineage` as the product
+//! answers the GraphQL queries of [`crate::goals`], always as of the latest commit, and does nothing else: no
 //! authentication, no limits, no GraphQL.
+
+mod lineage;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -43,6 +45,7 @@ struct PostgresClient {
     chains: tokio_postgres::Statement,
     revisions: tokio_postgres::Statement,
     packs: tokio_postgres::Statement,
+    lineage: lineage::Prepared,
 }
 
 /// Serves until it is killed.
@@ -64,6 +67,7 @@ pub async fn serve(database: &str) -> Result<()> {
     let router = Router::new()
         .route("/chain", post(chain))
         .route("/nested", post(nested))
+        .route("/lineage/{by}", post(lineage::lineage))
         .route("/empty", post(async || Json(Data { data: () })))
         .with_state(Arc::new(source));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -251,6 +255,7 @@ impl PostgresClient {
                 .await?,
             revisions: client.prepare(&revisions_sql("UNNEST($1::bigint[], $2::text[]) AS j (sequence, uid)")).await?,
             packs: client.prepare(&packs_sql("UNNEST($2::text[]) AS j (name)")).await?,
+            lineage: lineage::Prepared::of(&client).await?,
             client,
         })
     }

@@ -51,18 +51,40 @@ struct RecordId<'a> {
     r: (&'a str, &'a str, &'a str, &'a str, &'a str, Option<&'a str>),
 }
 
+/// [`GlobalId::Vertex`] of an entity that is elsewhere.
+#[derive(Serialize)]
+struct VertexId<'a> {
+    v: &'a Entity,
+}
+
+fn encoded(id: &impl Serialize) -> ID {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(id).unwrap_or_default()).into()
+}
+
 impl GlobalId {
     /// The id of a record, as clients see it.
     #[must_use]
     pub fn of_record(source: &str, key: &NaturalKey, uid: Option<&str>) -> ID {
-        let id = RecordId { r: (source, &key.kind, &key.cluster, &key.namespace, &key.name, uid) };
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&id).unwrap_or_default()).into()
+        encoded(&RecordId { r: (source, &key.kind, &key.cluster, &key.namespace, &key.name, uid) })
+    }
+
+    /// The id that an entity of this canonical kind has as a record.
+    #[must_use]
+    pub fn of_record_entity(kind: &str, entity: &Entity) -> ID {
+        let Entity { source, cluster, namespace, name, uid, .. } = entity;
+        encoded(&RecordId { r: (source, kind, cluster, namespace, name, uid.as_deref()) })
+    }
+
+    /// The id of a vertex that only the graph has.
+    #[must_use]
+    pub fn of_vertex(entity: &Entity) -> ID {
+        encoded(&VertexId { v: entity })
     }
 
     /// The id as clients see it.
     #[must_use]
     pub fn encode(&self) -> ID {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default()).into()
+        encoded(self)
     }
 
     /// Reads an id.

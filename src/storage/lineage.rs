@@ -7,6 +7,7 @@ use sqlx::FromRow;
 
 use super::driver::json;
 use super::error::StoreError;
+use super::pack::{Cells, Columns, Packed, packed_row};
 use super::read::AsOf;
 use super::sql;
 use super::write::{Changes, WithSeq, WriteTx, diff};
@@ -14,27 +15,40 @@ use crate::domain::identity::NaturalKey;
 use crate::domain::lineage::EdgeKind;
 use crate::domain::record::Resource;
 
-/// One edge, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, FromRow)]
-pub struct LineageRow {
-    /// The cause.
-    pub src: i64,
-    /// 1 if the effect asserts it, else the cause does.
-    pub by_dst: i64,
-    /// What it says.
-    pub kind: i64,
-    /// The effect: an object, a node, or a set of resources.
-    pub dst: i64,
-    /// The cluster of a set of resources, else 0.
-    pub within: i64,
-    /// The field that declares it.
-    pub field: i64,
-    /// The first version of the asserting object that says so.
-    pub from_n: i64,
-    /// The last one; `None` while the latest does.
-    pub to_n: Option<i64>,
-    /// What the field says beside the name.
-    pub attribute: Option<String>,
+packed_row! {
+    /// One edge, as it is stored.
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+    pub struct LineageRow {
+        /// The cause.
+        pub src: i64,
+        /// 1 if the effect asserts it, else the cause does.
+        pub by_dst: i64,
+        /// What it says.
+        pub kind: i64,
+        /// The effect: an object, a node, or a set of resources.
+        pub dst: i64,
+        /// The cluster of a set of resources, else 0.
+        pub within: i64,
+        /// The field that declares it.
+        pub field: i64,
+        /// The first version of the asserting object that says so.
+        pub from_n: i64,
+        /// The last one; `None` while the latest does.
+        pub to_n: Option<i64>,
+        /// What the field says beside the name.
+        pub attribute: Option<String>,
+    }
+}
+
+impl<T: Packed> Packed for WithSeq<T> {
+    fn columns(_name: &'static str, columns: &mut Columns) {
+        T::columns("", columns);
+        i64::columns("from_seq", columns);
+    }
+
+    fn read(cells: &mut Cells<'_>) -> Result<Self, StoreError> {
+        Ok(Self { row: T::read(cells)?, from_seq: Packed::read(cells)? })
+    }
 }
 
 impl LineageRow {
@@ -158,6 +172,19 @@ pub struct Hop<'a> {
     pub limit: i64,
 }
 
+packed_row! {
+    /// What a hop reaches.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub struct Reached {
+        /// The object or node, or the set of resources.
+        pub id: i64,
+        /// The cluster of a set of resources, else 0.
+        pub within: i64,
+        /// How many edges lead there.
+        pub edges: i64,
+    }
+}
+
 /// The names of a vertex.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VertexNames {
@@ -171,25 +198,34 @@ pub struct VertexNames {
     pub is_object: bool,
 }
 
-#[derive(FromRow)]
-struct NamesRow {
-    id: i64,
-    is_object: i64,
-    source_id: i64,
-    kind: String,
-    cluster: String,
-    namespace: String,
-    name: String,
-    uid: String,
+packed_row! {
+    struct NamesRow {
+        id: i64,
+        is_object: i64,
+        source_id: i64,
+        kind: String,
+        cluster: String,
+        namespace: String,
+        name: String,
+        uid: String,
+    }
 }
 
-#[derive(FromRow)]
-pub(super) struct ResourceRow {
-    id: i64,
-    api_version: String,
-    kind: String,
-    namespace: String,
-    name: String,
+packed_row! {
+    struct MemberRow {
+        set_id: i64,
+        resource_id: i64,
+    }
+}
+
+packed_row! {
+    pub(super) struct ResourceRow {
+        id: i64,
+        api_version: String,
+        kind: String,
+        namespace: String,
+        name: String,
+    }
 }
 
 impl ResourceRow {
@@ -229,7 +265,23 @@ impl AsOf {
             (Way::Down, Some(_), _) => (&sql::LINEAGE_DOWN_AMONG_AT, 6),
             (Way::Up, Some(_), _) => (&sql::LINEAGE_UP_AMONG_AT, 6),
         };
-        self.pool.rows(statement, &args[..asked]).await
+        self.pool.list(statement, &args[..asked]).await
+    }
+
+    /// What one hop by all kinds of edges that ever were reaches, of at most `limit` edges: for walks that
+    /// are not asked for the edges, of which there are many to each vertex.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn reach(&self, way: Way, from: &[i64], limit: i64) -> Result<Vec<Reached>, StoreError> {
+        if from.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = match way {
+            Way::Down => &sql::LINEAGE_REACH_DOWN,
+            Way::Up => &sql::LINEAGE_REACH_UP,
+        };
+        self.pool.list(statement, &[self.tenant.into(), self.seq.into(), json(&from), limit.into()]).await
     }
 
     /// The resources of sets, as (set, resource), at most `limit`.
@@ -240,7 +292,9 @@ impl AsOf {
         if sets.is_empty() {
             return Ok(Vec::new());
         }
-        self.pool.rows(&sql::SET_MEMBERS, &[self.tenant.into(), json(&sets), limit.into()]).await
+        let args = [self.tenant.into(), json(&sets), limit.into()];
+        let members: Vec<MemberRow> = self.pool.list(&sql::SET_MEMBERS, &args).await?;
+        Ok(members.into_iter().map(|member| (member.set_id, member.resource_id)).collect())
     }
 
     /// The edges by which resources on clusters were applied, each with the resource, at most `limit`.
@@ -301,7 +355,7 @@ impl AsOf {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<NamesRow> = self.pool.rows(&sql::VERTEX_NAMES, &[self.tenant.into(), json(&ids)]).await?;
+        let rows: Vec<NamesRow> = self.pool.list(&sql::VERTEX_NAMES, &[self.tenant.into(), json(&ids)]).await?;
         let names = |row: NamesRow| {
             let key = NaturalKey { kind: row.kind, cluster: row.cluster, namespace: row.namespace, name: row.name };
             let uid = Some(row.uid).filter(|uid| !uid.is_empty());
@@ -318,7 +372,7 @@ impl AsOf {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<ResourceRow> = self.pool.rows(&sql::RESOURCES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
+        let rows: Vec<ResourceRow> = self.pool.list(&sql::RESOURCES_BY_ID, &[self.tenant.into(), json(&ids)]).await?;
         Ok(rows.into_iter().map(ResourceRow::named).collect())
     }
 

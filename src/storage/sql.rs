@@ -66,17 +66,16 @@ macro_rules! head_sources {
 macro_rules! observed {
     ($of:literal, $node:literal) => {
         concat!(
-            "JOIN observation ob ON ob.tenant_id = ",
+            "JOIN object og ON og.tenant_id = ",
             $of,
-            ".tenant_id AND ob.id = ",
-            $of,
-            ".observation_id \
-             AND ob.object_id IN (SELECT g.id FROM object g WHERE g.tenant_id = ",
-            $of,
-            ".tenant_id \
-             AND g.node_id = ",
+            ".tenant_id AND og.node_id = ",
             $node,
-            ".node_id) "
+            ".node_id \
+             JOIN observation ob ON ob.tenant_id = ",
+            $of,
+            ".tenant_id AND ob.object_id = og.id AND ob.id = ",
+            $of,
+            ".observation_id "
         )
     };
 }
@@ -669,16 +668,21 @@ macro_rules! lineage_columns {
     };
 }
 
-/// The edges of some vertices that hold as of a commit: $1 tenant, $2 commit, $3 vertices.
-macro_rules! lineage_hop {
+/// Where the edges of some vertices are that hold as of a commit: $1 tenant, $2 commit, $3 vertices.
+macro_rules! lineage_held {
     ($end:literal) => {
         concat!(
-            "SELECT ",
-            lineage_columns!(),
             "FROM lineage l WHERE l.tenant_id = $1 AND l.",
             $end,
             " IN {ints $3} AND l.from_seq <= $2 AND l.to_seq > $2 "
         )
+    };
+}
+
+/// These edges.
+macro_rules! lineage_hop {
+    ($end:literal) => {
+        concat!("SELECT ", lineage_columns!(), lineage_held!($end))
     };
 }
 
@@ -1044,6 +1048,12 @@ catalogue! {
     LINEAGE_DOWN = concat!(lineage_hop!("src"), "LIMIT $4");
     /// One hop from effect to cause.
     LINEAGE_UP = concat!(lineage_hop!("dst"), "LIMIT $4");
+    /// What one hop from cause to effect reaches, each once, with the number of edges.
+    LINEAGE_REACH_DOWN = concat!("SELECT id, within, COUNT(*) AS edges FROM (SELECT l.dst AS id, l.within ",
+        lineage_held!("src"), "LIMIT $4) e GROUP BY id, within");
+    /// What one hop from effect to cause reaches, each once, with the number of edges.
+    LINEAGE_REACH_UP = concat!("SELECT id, CAST(0 AS BIGINT) AS within, COUNT(*) AS edges FROM (SELECT l.src AS id ",
+        lineage_held!("dst"), "LIMIT $4) e GROUP BY id");
     /// One hop from cause to effect, by some kinds of edges.
     LINEAGE_DOWN_KINDS = concat!(lineage_hop!("src"), lineage_of_kinds!(), "LIMIT $4");
     /// One hop from effect to cause, by some kinds of edges.

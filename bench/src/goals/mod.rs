@@ -1,6 +1,7 @@
 //! The goals, in groups that share their preparation.
 
 mod ingest;
+mod lineage;
 mod peer;
 mod read;
 mod scale;
@@ -24,6 +25,7 @@ enum Which {
     Heartbeats,
     Read,
     Peer,
+    Lineage,
     Scale,
 }
 
@@ -34,11 +36,12 @@ pub const GROUPS: &[Group] = &[
     Group { goals: &["G17"], which: Which::Heartbeats },
     Group { goals: &["G4", "G5", "G6", "G7"], which: Which::Read },
     Group { goals: &["G13"], which: Which::Peer },
+    Group { goals: &["G8"], which: Which::Lineage },
     Group { goals: &["G14"], which: Which::Scale },
 ];
 
 /// All goals.
-pub const ALL: &[&str] = &["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G13", "G14", "G16", "G17"];
+pub const ALL: &[&str] = &["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G13", "G14", "G16", "G17"];
 
 /// Measures some goals of a group.
 pub async fn run(group: &Group, bench: &Bench, asked: &[&str]) -> Result<Vec<Line>> {
@@ -48,6 +51,7 @@ pub async fn run(group: &Group, bench: &Bench, asked: &[&str]) -> Result<Vec<Lin
         Which::Heartbeats => ingest::heartbeats(bench).await,
         Which::Read => read::run(bench, asked).await,
         Which::Peer => peer::run(bench).await,
+        Which::Lineage => lineage::run(bench).await,
         Which::Scale => scale::run(bench).await,
     }
 }

@@ -1,7 +1,7 @@
 //! G14: what a query costs in a small and in a large store.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rand::{RngExt, SeedableRng};
@@ -9,16 +9,13 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::Bench;
-use crate::database::{Database, Kind};
-use crate::fleet::{Shape, cluster};
+use crate::fleet::{cluster, pack_name};
 use crate::http::{Call, Until, closed_loop, once};
 use crate::measure::{Line, Pairs, Sample, Target};
-use crate::process::Process;
+use crate::store::Stored;
 
 /// Records in the small store.
 const SMALL: usize = 10_000;
-/// Results of each execution.
-const REVISIONS: usize = 20;
 /// Different requests of each query, spread over the whole store.
 const CALLS: usize = 200;
 
@@ -53,12 +50,14 @@ const QUERIES: [(&str, &str); 6] = [
 pub async fn run(bench: &Bench) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for kind in bench.kinds() {
-        let small = Stored::fill(bench, kind, bench.size(500, SMALL)).await?;
-        let large = Stored::fill(bench, kind, bench.large).await?;
+        let small = Stored::of(bench, kind, bench.size(500, SMALL)).await?;
+        let large = Stored::of(bench, kind, bench.large).await?;
         let label = format!("{kind}: {} records against {}", large.shape.records(), small.shape.records());
-        let mut rate = Line::figure("G14", format!("{kind}: filling the large store"), "events/s", None, large.rate);
-        rate.detail = format!("{:.0} s for {} events by 16 clients", large.seconds, large.shape.events());
-        lines.push(rate);
+        if let Some((rate, seconds)) = large.filled {
+            let mut line = Line::figure("G14", format!("{kind}: filling the large store"), "events/s", None, rate);
+            line.detail = format!("{seconds:.0} s for {} events by 16 clients", large.shape.events());
+            lines.push(line);
+        }
         for (name, document) in QUERIES {
             let (few, many) = (small.calls(document), large.calls(document));
             for (stored, calls) in [(&small, &few), (&large, &many)] {
@@ -84,47 +83,13 @@ pub async fn run(bench: &Bench) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// A store of some size with a server on it.
-struct Stored {
-    shape: Shape,
-    database: Database,
-    server: Process,
-    rate: f64,
-    seconds: f64,
-}
-
 impl Stored {
-    async fn fill(bench: &Bench, kind: Kind, records: usize) -> Result<Self> {
-        let shape = Shape::of_records(records, REVISIONS);
-        let database = bench.database(kind).await?;
-        let server = bench.product.serve(&database.url)?;
-        let start = Instant::now();
-        // The generator must not hold a large fleet in memory: it makes a part, which is then sent.
-        let (sender, mut parts) = tokio::sync::mpsc::channel::<Vec<Call>>(2);
-        let generator = std::thread::spawn(move || {
-            let mut part = Vec::new();
-            shape.each_delivery(14, |_, execution, events| {
-                part.push(Call::ingest(crate::fleet::lines(&events)));
-                if execution.is_some() && part.len() >= 512 {
-                    let _nobody_reads_on = sender.blocking_send(std::mem::take(&mut part));
-                }
-            });
-            let _nobody_reads_on = sender.blocking_send(part);
-        });
-        while let Some(part) = parts.recv().await {
-            closed_loop(&server.host, &part.into(), 16, Until::Sent).await?;
-        }
-        generator.join().map_err(|_| anyhow::anyhow!("the generator panicked"))?;
-        let seconds = start.elapsed().as_secs_f64();
-        Ok(Self { shape, database, server, rate: shape.events() as f64 / seconds, seconds })
-    }
-
     /// Requests for names from the whole store.
     fn calls(&self, document: &str) -> Arc<[Call]> {
         let mut random = ChaCha8Rng::seed_from_u64(140);
         let mut call = |_| {
             let cluster = cluster(random.random_range(0..self.shape.clusters));
-            let execution = format!("addon-{:05}-v1.0.0-r1-{cluster}", random.random_range(0..self.shape.packs));
+            let execution = format!("{}-{cluster}", pack_name(random.random_range(0..self.shape.packs)));
             let revision = random.random_range(1..=self.shape.revisions);
             let result = format!("pack-deploy-result-{execution}-r{revision}");
             let variables = json!({"namespace": format!("seam-tenant-{cluster}"), "execution": execution, "result": result, "cluster": cluster});
@@ -140,10 +105,5 @@ impl Stored {
         Ok(Sample::new(load.requests, load.wall, self.server.cpu() - cpu)
             .with_latency(&load.latency)
             .with_database(database_cpu))
-    }
-
-    async fn end(self) -> Result<()> {
-        self.server.stop()?;
-        self.database.drop().await
     }
 }

@@ -34,6 +34,18 @@ pub fn id_of(entity: &Entity) -> GlobalId {
     }
 }
 
+/// [`id_of`] as clients see it, without a copy of the names for each of thousands of nodes.
+fn written_id(entity: &Entity) -> ID {
+    match &entity.kind {
+        EntityKind::Record(kind) => GlobalId::of_record_entity(kind, entity),
+        EntityKind::Placeholder(kind) if entity.uid.is_some() => GlobalId::of_record_entity(kind, entity),
+        EntityKind::Thing(kind) if [thing::CLUSTER, thing::PACK_FAMILY, SEQUENCE].contains(&kind.as_str()) => {
+            id_of(entity).encode()
+        }
+        _ => GlobalId::of_vertex(entity),
+    }
+}
+
 /// The entity that an id names; `None` for what is no node of the graph.
 #[must_use]
 pub fn entity_of(id: GlobalId) -> Option<Entity> {
@@ -81,7 +93,7 @@ impl LineageNode {
 impl LineageNode {
     /// The global id. That of a placeholder leads to the record once that was seen.
     pub(crate) async fn id(&self) -> ID {
-        id_of(&self.entity).encode()
+        written_id(&self.entity)
     }
 
     /// What it is.
@@ -228,12 +240,12 @@ impl LineageEdge {
 
     /// The id of the cause.
     async fn from(&self) -> ID {
-        id_of(&self.from).encode()
+        written_id(&self.from)
     }
 
     /// The id of the effect.
     async fn to(&self) -> ID {
-        id_of(&self.to).encode()
+        written_id(&self.to)
     }
 
     /// The cause.
@@ -248,7 +260,7 @@ impl LineageEdge {
 
     /// The id of the record whose field declares it: one of the two.
     async fn asserted_by(&self) -> ID {
-        id_of(self.asserter()).encode()
+        written_id(self.asserter())
     }
 
     /// The field that declares it.
@@ -294,4 +306,33 @@ impl Listed for LineageEdge {
     const NAME: &'static str = "LineageEdge";
     const PLAIN: &'static [&'static [PlainField<Self>]] =
         &[plain![kind, from, to, asserted_by, field, version, known_since]];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entity_has_one_id_however_it_is_made() {
+        let text = str::to_owned;
+        let things = [thing::CLUSTER, thing::PACK_FAMILY, SEQUENCE, thing::DIGEST, thing::ARTIFACT];
+        let kinds = things.map(|kind| EntityKind::Thing(text(kind))).into_iter().chain([
+            EntityKind::Record(text("k")),
+            EntityKind::Placeholder(text("k")),
+            EntityKind::Resource(text("v1"), text("Se\"cret")),
+        ]);
+        for kind in kinds {
+            for uid in [None, Some(text("u"))] {
+                let entity = Entity {
+                    source: text("s"),
+                    kind: kind.clone(),
+                    cluster: text("c"),
+                    namespace: text("ns"),
+                    name: text("n\"ä"),
+                    uid,
+                };
+                assert_eq!(written_id(&entity), id_of(&entity).encode(), "{entity:?}");
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The lineage graph, against a naive model of it.
 
 mod as_of;
+mod bare;
 mod deployments;
 pub mod edges;
 mod large;

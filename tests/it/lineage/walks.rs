@@ -153,6 +153,9 @@ const LINEAGE: &str = "query ($node: ID!, $direction: LineageDirection!, $depth:
         edges { kind from to }
         completeness { complete reason frontier asOfSeq continueCursor } } } }";
 
+/// What is left out to see that it changes nothing else.
+const EDGES: &str = "edges { kind from to }";
+
 fn key_of(node: &Value) -> String {
     let text = |name: &str| node[name].as_str().unwrap_or_default().to_owned();
     if node["kind"] == "PRINCIPAL" {
@@ -182,7 +185,11 @@ async fn ask(api: &Api, seq: i64, root: &str, asked: &Asked, at: Option<&str>, l
     loop {
         let variables = json!({"node": root, "direction": asked.direction, "depth": asked.depth, "nodes": asked.nodes,
             "edges": asked.edges, "limit": limit, "after": after, "at": at, "seq": seq});
-        let found = api.ask_with(LINEAGE, variables).await["asOf"]["lineage"].clone();
+        let found = api.ask_with(LINEAGE, variables.clone()).await["asOf"]["lineage"].clone();
+        let bare = api.ask_with(&LINEAGE.replace(EDGES, ""), variables).await["asOf"]["lineage"].clone();
+        for part in ["nodes", "completeness"] {
+            assert_eq!(bare[part], found[part], "{part} without the edges");
+        }
         answer.pages += 1;
         let nodes = found["nodes"].as_array().unwrap();
         assert!(nodes.len() <= limit);

@@ -183,8 +183,8 @@ impl Scope {
             list.sort_unstable();
             list.dedup();
         }
-        let names = self.as_of.vertex_names(&ids).await?;
-        let resources = self.as_of.resources(&resources).await?;
+        let (names, resources) =
+            futures_util::try_join!(self.as_of.vertex_names(&ids), self.as_of.resources(&resources))?;
         let entity = |vertex: &VertexId| {
             if !vertex.is_resource() {
                 return names.get(&vertex.id).map(|names| Entity::of(self, names));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Completeness, Direction, Entity, EntityKind, Incomplete, MAX_EDGES, WalkedEdge, codes};
 use crate::domain::lineage::EdgeKind;
 use crate::service::query::{QueryError, Scope};
-use crate::storage::{Hop, LineageRow, VertexId, Way, WithSeq};
+use crate::storage::{Hop, LineageRow, Reached, VertexId, Way, WithSeq};
 
 /// What is asked of a walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,21 @@ pub struct Walked {
     pub completeness: Completeness,
 }
 
+/// The nodes of an answer. Those of whole levels get their names together, at its end: names cost more
+/// than the walk, and a statement for each level as much again where levels are small.
+#[derive(Default)]
+struct Found {
+    nodes: Vec<WalkedNode>,
+    /// Vertices without names yet, each with its depth: after the nodes.
+    unnamed: Vec<(usize, VertexId)>,
+}
+
+impl Found {
+    fn len(&self) -> usize {
+        self.nodes.len() + self.unnamed.len()
+    }
+}
+
 /// One direction of a walk.
 struct Cone {
     way: Way,
@@ -141,24 +156,23 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) async fn answer(mut self) -> Result<Walked, QueryError> {
-        let mut nodes: Vec<WalkedNode> = Vec::new();
+        let mut found = Found::default();
         let mut level = vec![self.asked.root];
         for depth in 0..=self.asked.depth {
-            let (found, rest) = self.page(&level, depth, self.asked.limit - nodes.len()).await?;
-            nodes.extend(found);
+            let rest = self.page(&mut found, &level, depth).await?;
             let goes_on = |beyond| Some((Incomplete::Limit, beyond, true));
             if depth == self.asked.depth {
                 let beyond = if rest == 0 { self.frontier().await? } else { 0 };
                 let reason = if rest > 0 { goes_on(rest) } else { beyond_depth(beyond) };
-                return self.finish(nodes, depth, reason).await;
+                return self.finish(found, depth, reason).await;
             }
             // Also where the answer is full: the edges between its last nodes are found with their neighbours.
             let Some(next) = self.step(depth).await? else {
-                return self.finish(nodes, depth, Some((Incomplete::Limit, level.len(), false))).await;
+                return self.finish(found, depth, Some((Incomplete::Limit, level.len(), false))).await;
             };
-            let is_full = nodes.len() == self.asked.limit && self.asked.nodes.is_none();
+            let is_full = found.len() == self.asked.limit && self.asked.nodes.is_none();
             if rest > 0 || is_full && !next.is_empty() {
-                return self.finish(nodes, depth, goes_on(rest + next.len())).await;
+                return self.finish(found, depth, goes_on(rest + next.len())).await;
             }
             if self.cones.iter().all(|cone| cone.last.is_empty()) {
                 break;
@@ -166,20 +180,20 @@ impl<'a> Walk<'a> {
             level = next;
         }
         let deepest = self.asked.depth;
-        self.finish(nodes, deepest, None).await
+        self.finish(found, deepest, None).await
     }
 
-    /// The nodes of a level that belong to the answer, and how many more there are.
-    async fn page(
-        &self,
-        level: &[VertexId],
-        depth: usize,
-        room: usize,
-    ) -> Result<(Vec<WalkedNode>, usize), QueryError> {
+    /// Adds the nodes of a level that belong to the answer, and returns how many more there are.
+    async fn page(&self, found: &mut Found, level: &[VertexId], depth: usize) -> Result<usize, QueryError> {
         if self.asked.after.as_ref().is_some_and(|after| after.depth > depth) {
-            return Ok((Vec::new(), 0));
+            return Ok(0);
         }
-        let mut nodes = Vec::new();
+        let room = self.asked.limit - found.len();
+        if self.asked.after.is_none() && self.asked.nodes.is_none() && level.len() <= room {
+            found.unnamed.extend(level.iter().map(|vertex| (depth, *vertex)));
+            return Ok(0);
+        }
+        self.name(found).await?;
         let mut rest = 0;
         for (entity, vertex) in self.scope.ordered(level).await? {
             let place = Cursor { depth, entity };
@@ -187,13 +201,27 @@ impl<'a> Walk<'a> {
             if is_earlier || self.asked.nodes.as_ref().is_some_and(|kinds| !kinds.has(&place.entity)) {
                 continue;
             }
-            if nodes.len() < room {
-                nodes.push(WalkedNode { depth, entity: place.entity, vertex });
+            if found.nodes.len() < self.asked.limit {
+                found.nodes.push(WalkedNode { depth, entity: place.entity, vertex });
             } else {
                 rest += 1;
             }
         }
-        Ok((nodes, rest))
+        Ok(rest)
+    }
+
+    /// Gives names to the vertices that wait for them.
+    async fn name(&self, found: &mut Found) -> Result<(), QueryError> {
+        let depths: HashMap<VertexId, usize> =
+            std::mem::take(&mut found.unnamed).into_iter().map(|(depth, vertex)| (vertex, depth)).collect();
+        let vertices: Vec<VertexId> = depths.keys().copied().collect();
+        let entities = self.scope.entities(&vertices).await?;
+        let node = |(vertex, entity)| WalkedNode { depth: depths[&vertex], entity, vertex };
+        let mut nodes: Vec<WalkedNode> = entities.into_iter().map(node).collect();
+        nodes.sort_unstable();
+        nodes.dedup_by(|a, b| (a.depth, &a.entity) == (b.depth, &b.entity));
+        found.nodes.extend(nodes);
+        Ok(())
     }
 
     /// Follows the edges of the last level; returns the vertices that are new, or `None` if there are
@@ -202,10 +230,15 @@ impl<'a> Walk<'a> {
         let mut level = Vec::new();
         for i in 0..self.cones.len() {
             let (way, last) = (self.cones[i].way, std::mem::take(&mut self.cones[i].last));
-            let Some(edges) = self.follow(way, &last).await? else { return Ok(None) };
+            let (reached, edges) = if self.needs_edges() {
+                let Some(edges) = self.follow(way, &last).await? else { return Ok(None) };
+                (edges.iter().map(|edge| if way == Way::Down { edge.dst } else { edge.src }).collect(), edges)
+            } else {
+                let Some(reached) = self.reach(way, &last).await? else { return Ok(None) };
+                (reached, Vec::new())
+            };
             let cone = &mut self.cones[i];
-            for edge in &edges {
-                let reached = if way == Way::Down { edge.dst } else { edge.src };
+            for reached in reached {
                 if cone.depths.contains_key(&reached) {
                     continue;
                 }
@@ -216,7 +249,8 @@ impl<'a> Walk<'a> {
                     depth + 1
                 });
             }
-            for edge in edges {
+            // Each is hashed in full.
+            for edge in edges.into_iter().filter(|_| self.asked.wants_edges) {
                 let ends = (cone.depths[&edge.src], cone.depths[&edge.dst]);
                 self.edges.entry(edge).or_default().push(ends);
             }
@@ -224,12 +258,52 @@ impl<'a> Walk<'a> {
         Ok(Some(level))
     }
 
-    /// The edges of vertices in one direction; `None` if there are more than may be read.
-    async fn follow(&mut self, way: Way, from: &[VertexId]) -> Result<Option<Vec<WalkedEdge>>, QueryError> {
-        let limit = i64::try_from(self.budget + 1).unwrap_or(i64::MAX);
+    /// Whether edges are asked for, or tell whether they are followed.
+    fn needs_edges(&self) -> bool {
+        self.asked.wants_edges || self.asked.at.is_some() || self.kinds.len() != EdgeKind::ALL.len()
+    }
+
+    /// What vertices lead to in one direction, by all edges that ever were; `None` if there are more edges
+    /// than may be read. As many count as read as where they are asked for.
+    async fn reach(&mut self, way: Way, from: &[VertexId]) -> Result<Option<Vec<VertexId>>, QueryError> {
         let (resources, plain): (Vec<VertexId>, Vec<VertexId>) = from.iter().partition(|vertex| vertex.is_resource());
         let ids: Vec<i64> = plain.iter().map(|vertex| vertex.id).collect();
-        let hop = Hop { way, from: &ids, kinds: &self.kinds, at: self.asked.at, limit };
+        let found = self.scope.as_of.reach(way, &ids, self.limit()).await?;
+        let edges = |found: &Reached| usize::try_from(found.edges).unwrap_or(usize::MAX);
+        if !self.spend(found.iter().map(edges).sum()) {
+            return Ok(None);
+        }
+        let (plain, sets): (Vec<Reached>, Vec<Reached>) = found.into_iter().partition(|found| found.within == 0);
+        let mut reached: Vec<VertexId> = plain.into_iter().map(|found| VertexId::plain(found.id)).collect();
+        if self.wants_resources() {
+            let Some(members) = self.members(sets.iter().map(|set| set.id).collect()).await? else { return Ok(None) };
+            let of = |set: &Reached| members.get(&set.id).map_or(&[][..], Vec::as_slice);
+            if !self.spend(sets.iter().map(|set| of(set).len() * edges(set)).sum()) {
+                return Ok(None);
+            }
+            for set in &sets {
+                reached.extend(of(set).iter().map(|resource| VertexId { id: *resource, within: set.within }));
+            }
+        }
+        let Some(applied) = self.appliers(way, &resources).await? else { return Ok(None) };
+        reached.extend(applied.into_iter().map(|edge| edge.src));
+        Ok(Some(reached))
+    }
+
+    /// The most rows to read, with one more to see that there are more.
+    fn limit(&self) -> i64 {
+        i64::try_from(self.budget + 1).unwrap_or(i64::MAX)
+    }
+
+    fn wants_resources(&self) -> bool {
+        self.asked.nodes.as_ref().is_none_or(NodeKinds::has_resources)
+    }
+
+    /// The edges of vertices in one direction; `None` if there are more than may be read.
+    async fn follow(&mut self, way: Way, from: &[VertexId]) -> Result<Option<Vec<WalkedEdge>>, QueryError> {
+        let (resources, plain): (Vec<VertexId>, Vec<VertexId>) = from.iter().partition(|vertex| vertex.is_resource());
+        let ids: Vec<i64> = plain.iter().map(|vertex| vertex.id).collect();
+        let hop = Hop { way, from: &ids, kinds: &self.kinds, at: self.asked.at, limit: self.limit() };
         let rows = self.scope.as_of.hop(&hop).await?;
         let mut edges = Vec::with_capacity(rows.len());
         let mut applied: Vec<WithSeq<LineageRow>> = Vec::new();
@@ -243,34 +317,46 @@ impl<'a> Walk<'a> {
         if !self.spend(edges.len() + applied.len()) {
             return Ok(None);
         }
-        if self.asked.nodes.as_ref().is_none_or(NodeKinds::has_resources) {
+        if self.wants_resources() {
             let Some(expanded) = self.expand(&applied).await? else { return Ok(None) };
             edges.extend(expanded);
         }
-        let wants_appliers = way == Way::Up && self.kinds.contains(&EdgeKind::Applied.code());
-        if wants_appliers && !resources.is_empty() {
-            let found = self.scope.as_of.appliers(&resources, self.asked.at, limit).await?;
-            if !self.spend(found.len()) {
-                return Ok(None);
-            }
-            edges.extend(found.into_iter().map(|(stored, resource)| WalkedEdge::to_resource(stored, resource)));
-        }
+        let Some(applied) = self.appliers(way, &resources).await? else { return Ok(None) };
+        edges.extend(applied);
         Ok(Some(edges))
+    }
+
+    /// The edges from the results that applied resources.
+    async fn appliers(&mut self, way: Way, resources: &[VertexId]) -> Result<Option<Vec<WalkedEdge>>, QueryError> {
+        if way == Way::Down || resources.is_empty() || !self.kinds.contains(&EdgeKind::Applied.code()) {
+            return Ok(Some(Vec::new()));
+        }
+        let found = self.scope.as_of.appliers(resources, self.asked.at, self.limit()).await?;
+        if !self.spend(found.len()) {
+            return Ok(None);
+        }
+        let edge = |(stored, resource)| WalkedEdge::to_resource(stored, resource);
+        Ok(Some(found.into_iter().map(edge).collect()))
+    }
+
+    /// The resources of sets; `None` if there are more than may be read.
+    async fn members(&self, sets: BTreeSet<i64>) -> Result<Option<HashMap<i64, Vec<i64>>>, QueryError> {
+        let sets: Vec<i64> = sets.into_iter().collect();
+        let found = self.scope.as_of.set_members(&sets, self.limit()).await?;
+        if found.len() > self.budget {
+            return Ok(None);
+        }
+        let mut members: HashMap<i64, Vec<i64>> = HashMap::new();
+        for (set, resource) in found {
+            members.entry(set).or_default().push(resource);
+        }
+        Ok(Some(members))
     }
 
     /// The edges to the resources of sets, last of all: most answers have more of them than of all else.
     async fn expand(&mut self, applied: &[WithSeq<LineageRow>]) -> Result<Option<Vec<WalkedEdge>>, QueryError> {
         let sets: BTreeSet<i64> = applied.iter().map(|stored| stored.row.dst).collect();
-        let sets: Vec<i64> = sets.into_iter().collect();
-        let limit = i64::try_from(self.budget + 1).unwrap_or(i64::MAX);
-        let mut members: HashMap<i64, Vec<i64>> = HashMap::new();
-        let found = self.scope.as_of.set_members(&sets, limit).await?;
-        if found.len() > self.budget {
-            return Ok(None);
-        }
-        for (set, resource) in found {
-            members.entry(set).or_default().push(resource);
-        }
+        let Some(members) = self.members(sets).await? else { return Ok(None) };
         let count: usize = applied.iter().filter_map(|stored| members.get(&stored.row.dst)).map(Vec::len).sum();
         if !self.spend(count) {
             return Ok(None);
@@ -296,7 +382,9 @@ impl<'a> Walk<'a> {
         let mut leading: HashSet<VertexId> = HashSet::new();
         for i in 0..self.cones.len() {
             let (way, last) = (self.cones[i].way, std::mem::take(&mut self.cones[i].last));
-            let Some(edges) = self.follow(way, &last).await? else { return Ok(last.len().max(1)) };
+            let Some(edges) = self.follow(way, &last).await? else {
+                return Ok(last.len().max(1));
+            };
             for edge in edges {
                 let (from, to) = if way == Way::Down { (edge.src, edge.dst) } else { (edge.dst, edge.src) };
                 if !self.cones[i].depths.contains_key(&to) {
@@ -309,10 +397,12 @@ impl<'a> Walk<'a> {
 
     async fn finish(
         self,
-        nodes: Vec<WalkedNode>,
+        mut found: Found,
         deepest: usize,
         reason: Option<(Incomplete, usize, bool)>,
     ) -> Result<Walked, QueryError> {
+        self.name(&mut found).await?;
+        let nodes = found.nodes;
         let goes_on = reason.is_some_and(|(_, _, goes_on)| goes_on);
         let until = nodes.last().filter(|_| goes_on).map(|node| (node.depth, &node.entity));
         let (edges, entities) = if self.asked.wants_edges {
