@@ -63,7 +63,6 @@ async fn a_run_stands_between_its_pack_and_what_it_did() {
         let below = names(&down, 1);
         let expected = ["CLUSTER ccs-dev", "CLUSTER_PACK cert-manager-helm-v1.14.4-r1", "PACK_EXECUTION by-run"];
         assert_eq!(below, set(&expected));
-        assert_eq!(down["lineage"]["completeness"]["complete"], true);
         let up = walk("UPSTREAM", None).await;
         assert_eq!(names(&up, 1), set(&["PRINCIPAL tester", "TASK_PACK p"]), "{up:#}");
         let edges = up["lineage"]["edges"].as_array().unwrap();

@@ -59,11 +59,11 @@ async fn command_until_cut(url: &str, name: &str, told: &mpsc::UnboundedSender<T
     None
 }
 
-const RUNS: &str = "query ($after: String) { runs(first: 50, after: $after) {
+const RUNS: &str = "query ($after: String) { runs(first: 5, after: $after) {
     pageInfo { hasNextPage endCursor } nodes { runId planHash status seq
-        steps(first: 50) { nodes { stepId status } } approvals(first: 10) { nodes { approvalId decision } }
-        logs(first: 100) { totalCount nodes { seq eventType } }
-        transitions(first: 100) { totalCount nodes { stepId from to seq } } } } }";
+        steps(first: 10) { nodes { stepId status } } approvals(first: 5) { nodes { approvalId decision } }
+        logs(first: 50) { totalCount nodes { seq eventType } }
+        transitions(first: 50) { totalCount nodes { stepId from to seq } } } } }";
 
 async fn all_runs(server: &Server) -> BTreeMap<String, Value> {
     let (client, mut after, mut found) = (client(), Value::Null, BTreeMap::new());
