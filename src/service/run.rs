@@ -15,7 +15,7 @@ use crate::domain::taskpack::{PlanError, Simulation, plan, simulate};
 use crate::domain::time::format_micros;
 use crate::service::query::lineage::Entity;
 use crate::service::query::{QueryError, Scope};
-use crate::storage::{Creation, LockedRun, NewRun, RunEdge, RunVertex, Store, StoreError};
+use crate::storage::{Creation, LockedRun, NewRun, RunChange, RunEdge, RunVertex, Store, StoreError};
 
 /// The longest name of a run, in characters.
 pub const MAX_RUN_ID: usize = 128;
@@ -165,7 +165,16 @@ impl Runs {
         };
         let (run, effects) = Run::create(&plan, &hash, now);
         edges.extend(new_edges(&run_id, None, &run));
-        tx.save(id, &run_id, None, &run, &effects, actor, &edges).await?;
+        let change = RunChange {
+            id,
+            run_id: &run_id,
+            before: None,
+            after: &run,
+            effects: &effects,
+            principal: actor,
+            edges: &edges,
+        };
+        tx.save(&change).await?;
         tx.commit().await?;
         Ok((run_id, true))
     }
@@ -259,7 +268,16 @@ impl Runs {
         let (answer, effects) = command(&mut locked, self.clock.now())?;
         if locked.run != before {
             let edges = new_edges(run_id, Some(&before), &locked.run);
-            tx.save(locked.id, run_id, Some(&before), &locked.run, &effects, actor, &edges).await?;
+            let change = RunChange {
+                id: locked.id,
+                run_id,
+                before: Some(&before),
+                after: &locked.run,
+                effects: &effects,
+                principal: actor,
+                edges: &edges,
+            };
+            tx.save(&change).await?;
             tx.commit().await?;
         }
         Ok(answer)

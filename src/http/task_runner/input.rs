@@ -51,13 +51,11 @@ impl Members {
     }
 
     fn optional_text(&mut self, name: &str) -> Option<String> {
-        match self.object.shift_remove(name)? {
-            Value::String(text) => Some(text),
-            _ => {
-                self.errors.push(error(name, "is no string"));
-                None
-            }
+        if let Value::String(text) = self.object.shift_remove(name)? {
+            return Some(text);
         }
+        self.errors.push(error(name, "is no string"));
+        None
     }
 
     fn text(&mut self, name: &str) -> String {

@@ -1,4 +1,4 @@
-//! The TaskRunner contract: `/v1/task-runner/…`. It holds no rule of its own: each route reads what was
+//! The `TaskRunner` contract: `/v1/task-runner/…`. It holds no rule of its own: each route reads what was
 //! sent, calls a use case, and writes its answer in the contract's shape.
 
 mod failure;

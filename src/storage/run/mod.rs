@@ -13,7 +13,7 @@ use crate::domain::taskpack::Plan;
 pub use read::{
     ApprovalFilter, ApprovalPlace, DueRun, RunFilter, RunPlace, StoredApproval, StoredRun, StoredTransition,
 };
-pub use write::{Creation, LockedRun, NewRun, RunEdge, RunTx, RunVertex};
+pub use write::{Creation, LockedRun, NewRun, RunChange, RunEdge, RunTx, RunVertex};
 
 /// The largest plan or manifest that is read back, in bytes: far above what is taken.
 const MAX_UNPACKED: usize = 64 << 20;

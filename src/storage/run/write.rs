@@ -67,6 +67,25 @@ pub struct LockedRun {
     pub run: Run,
 }
 
+/// What a command did to a run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunChange<'a> {
+    /// The run's row.
+    pub id: i64,
+    /// Its name.
+    pub run_id: &'a str,
+    /// The run that was locked; `None` for one that is new.
+    pub before: Option<&'a Run>,
+    /// The run as it is now.
+    pub after: &'a Run,
+    /// The moves and log entries.
+    pub effects: &'a Effects,
+    /// Who gave the command.
+    pub principal: &'a str,
+    /// The edges that the run asserts from now on.
+    pub edges: &'a [RunEdge],
+}
+
 /// What an edge of a run leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunVertex {
@@ -215,21 +234,12 @@ impl RunTx {
         Ok(Some(LockedRun { id: row.id, plan: Arc::new(read_plan(&row.plan)?), plan_hash: row.plan_hash, run }))
     }
 
-    /// Writes what a command did, as one commit of the ledger. `before` is the run that was locked, `None`
-    /// for one that is new.
+    /// Writes what a command did, as one commit of the ledger.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn save(
-        &mut self,
-        id: i64,
-        run_id: &str,
-        before: Option<&Run>,
-        after: &Run,
-        effects: &Effects,
-        principal: &str,
-        edges: &[RunEdge],
-    ) -> Result<Commit, StoreError> {
+    pub async fn save(&mut self, change: &RunChange<'_>) -> Result<Commit, StoreError> {
+        let RunChange { id, run_id, before, after, effects, principal, edges } = *change;
         let kind = if before.is_none() { "RUN_CREATED" } else { "RUN_CHANGED" };
         let digest = Digest::of_bytes(write_json(&(&effects.transitions, &effects.logs)).as_bytes());
         let entry = LedgerRow {

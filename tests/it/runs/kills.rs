@@ -83,15 +83,15 @@ async fn all_runs(server: &Server) -> BTreeMap<String, Value> {
 fn check(run: &Value) {
     let list = |part: &str| run[part]["nodes"].as_array().unwrap().clone();
     let mut stands: BTreeMap<String, String> = BTreeMap::new();
-    let mut last = 0;
+    let mut newest = 0;
     for moved in list("transitions") {
         let step = moved["stepId"].as_str().unwrap().to_owned();
         let before = stands.insert(step, moved["to"].as_str().unwrap().to_owned());
         assert_eq!(before.as_deref().unwrap_or("PENDING"), moved["from"], "{run:#}");
-        assert!(moved["seq"].as_i64().unwrap() >= last, "{run:#}");
-        last = moved["seq"].as_i64().unwrap();
+        assert!(moved["seq"].as_i64().unwrap() >= newest, "{run:#}");
+        newest = moved["seq"].as_i64().unwrap();
     }
-    assert!(run["seq"].as_i64().unwrap() >= last, "{run:#}");
+    assert!(run["seq"].as_i64().unwrap() >= newest, "{run:#}");
     for step in list("steps") {
         let moved = stands.get(step["stepId"].as_str().unwrap()).map_or("PENDING", String::as_str);
         assert_eq!(step["status"], moved, "{run:#}");

@@ -39,6 +39,7 @@ pub struct Asked {
 
 /// A run.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "naive")]
 pub struct Naive {
     plan: Plan,
     hash: String,
@@ -301,15 +302,14 @@ impl Naive {
     fn arrive(&mut self, n: usize, id: &str) {
         let now = self.now;
         let Some(asked) = self.approvals.get_mut(id) else { return self.fail(n, "unknown-approval") };
-        match asked.answer {
-            Some((decision, _)) => self.answer(n, decision),
-            None => {
-                if asked.status == ApprovalStatus::NotRequested {
-                    asked.status = ApprovalStatus::Waiting;
-                    asked.expires_at = asked.expires_after.map(|seconds| now + seconds * 1_000_000);
-                }
-                self.nodes[n].reason = Some("awaiting-approval".to_owned());
+        if let Some((decision, _)) = asked.answer {
+            self.answer(n, decision);
+        } else {
+            if asked.status == ApprovalStatus::NotRequested {
+                asked.status = ApprovalStatus::Waiting;
+                asked.expires_at = asked.expires_after.map(|seconds| now + seconds * 1_000_000);
             }
+            self.nodes[n].reason = Some("awaiting-approval".to_owned());
         }
     }
 

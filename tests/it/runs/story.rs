@@ -64,7 +64,7 @@ async fn a_run_goes_from_its_creation_through_its_gate_to_its_end() {
         let refused = |kind: &str, code: &str| json!({"__typename": kind, "code": code});
         assert_eq!(decision(&api, &stale, "APPROVED").await, refused("PlanHashMismatch", "PLAN_HASH_MISMATCH"));
         let ungranted =
-            api.for_principal(Principal { grants: Grants::Only(Default::default()), ..api.principal.clone() });
+            api.for_principal(Principal { grants: Grants::Only(std::sync::Arc::default()), ..api.principal.clone() });
         assert_eq!(decision(&ungranted, &hash, "APPROVED").await, refused("GrantsMissing", "GRANTS_MISSING"));
         let approved = json!({"__typename": "DecideApprovalSuccess", "decision": "APPROVED", "resumed": true, "run": {"status": "RUNNING"}});
         assert_eq!(decision(&api, &hash, "APPROVED").await, approved);

@@ -19,8 +19,8 @@ use packtrail::domain::world::Ended;
 use packtrail::storage::{
     AskedBeat, Beat, Changes, Commit, Creation, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow,
     MovedObservation, NewObject, NewObservation, NewOperation, NewQuarantine, NewRefusal, NewRun, NewVersion,
-    OldVersion, Patch, QuarantineReason, RevisionRow, RunEdge, RunVertex, SeenObject, StateRow, Store, StoreError,
-    Timeouts, WriteTx,
+    OldVersion, Patch, QuarantineReason, RevisionRow, RunChange, RunEdge, RunVertex, SeenObject, StateRow, Store,
+    StoreError, Timeouts, WriteTx,
 };
 use serde_json::json;
 
@@ -903,7 +903,16 @@ async fn runs(on: On) {
         attribute: None,
         at: 5,
     };
-    let first = tx.save(id, "r", None, &run, &effects, "a", std::slice::from_ref(&edge)).await.unwrap();
+    let made = RunChange {
+        id,
+        run_id: "r",
+        before: None,
+        after: &run,
+        effects: &effects,
+        principal: "a",
+        edges: std::slice::from_ref(&edge),
+    };
+    let first = tx.save(&made).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = on.store.write_run(&on.tenant).await.unwrap();
     assert_eq!(tx.insert(&new, 6).await.unwrap(), Creation::Repeated("r".to_owned()));
@@ -920,7 +929,8 @@ async fn runs(on: On) {
     assert_eq!(locked.run, run, "it reads back as it was written");
     assert_eq!((&*locked.plan, &locked.plan_hash), (&plan, &plan.hash()));
     let effects = locked.run.cancel(&locked.plan, "a", 7).unwrap();
-    let second = tx.save(id, "r", Some(&run), &locked.run, &effects, "a", &[]).await.unwrap();
+    let change = RunChange { before: Some(&run), after: &locked.run, effects: &effects, edges: &[], ..made };
+    let second = tx.save(&change).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(second.seq, first.seq + 1);
     assert!(on.store.due_runs(i64::MAX, 100).await.unwrap().iter().all(|due| due.tenant != on.tenant));

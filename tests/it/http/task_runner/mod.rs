@@ -1,4 +1,4 @@
-//! What clients of the TaskRunner contract may rely on.
+//! What clients of the `TaskRunner` contract may rely on.
 
 mod contract;
 mod decisions;
@@ -29,7 +29,10 @@ const RUNS: &str = "/v1/task-runner/runs";
 const SIMULATIONS: &str = "/v1/task-runner/simulations";
 
 /// Who asks: the name of a token, its scopes, grants and tenants.
-const TOKENS: [(&str, &[&str], &[&str], &[&str]); 7] = [
+type Token = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+
+/// All who ask.
+const TOKENS: [Token; 7] = [
     ("viewer", &["taskrunner.viewer"], &[], &[]),
     ("operator", &["taskrunner.operator"], &["packs.approve"], &[]),
     ("ungranted", &["taskrunner.operator"], &["packs.other"], &[]),

@@ -103,7 +103,7 @@ async fn artifacts_are_told_as_they_come() {
 
 #[tokio::test]
 async fn containers_come_before_what_is_in_them() {
-    let manifest = r#"
+    let manifest = r"
 apiVersion: stellaops.io/pack.v1
 kind: TaskPack
 metadata: {name: nested, version: 1.0.0}
@@ -116,7 +116,7 @@ spec:
           - {id: a, run: {uses: x}}
           - {id: each, map: {items: [1, 2], step: {id: b, run: {uses: x}}}}
     - {id: last, run: {uses: x}}
-"#;
+";
     for_each_server(async |rest: &Rest| {
         let state = rest.create("n", manifest).await;
         let steps = state["steps"].as_array().unwrap();
