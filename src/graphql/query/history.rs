@@ -8,6 +8,7 @@ use crate::domain::lineage::thing;
 use crate::graphql::connection::{Connection, List, PageArgs, Total};
 use crate::graphql::context::Seat;
 use crate::graphql::error::ApiError;
+use crate::graphql::ids::GlobalId;
 use crate::graphql::permission::Needs;
 use crate::graphql::scalar::DateTime;
 use crate::graphql::types::delta::{Delta, DeltaScopeName};
@@ -15,8 +16,8 @@ use crate::graphql::types::history::HistoryEntry;
 use crate::graphql::types::lineage_node::id_of;
 use crate::graphql::types::record::Recorded;
 use crate::graphql::view::RecordKey;
-use crate::service::query::HistoryEvent;
 use crate::service::query::lineage::{Entity, EntityKind};
+use crate::service::query::{HistoryEvent, RunEvent};
 use crate::storage::{Breadth, Page};
 
 #[derive(Clone, Default)]
@@ -24,13 +25,14 @@ pub struct HistoryQuery(pub Seat);
 
 #[Object]
 impl HistoryQuery {
-    /// Every version and event of one record, oldest first, with what changed between versions.
+    /// Every version and event of one record, oldest first, with what changed between versions; or every move
+    /// of the steps of a run.
     #[graphql(guard = "Needs(Scope::Viewer)")]
     #[expect(clippy::too_many_arguments, reason = "what is asked, and the four of a page")]
     async fn history(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The record.")] node: ID,
+        #[graphql(desc = "The record or run.")] node: ID,
         #[graphql(desc = "Only what happened at this time or later.")] from: Option<DateTime>,
         #[graphql(desc = "Only what happened before this time.")] to: Option<DateTime>,
         #[graphql(desc = "How many, from the start; 20 unless said otherwise, 100 at most.")] first: Option<i32>,
@@ -41,20 +43,28 @@ impl HistoryQuery {
         let view = self.0.view(ctx).await?;
         let listed = List::new(&view, "history", &(&*node, from.map(|at| at.0), to.map(|at| at.0)));
         let page: Page<(i64, bool)> = PageArgs::new(first, after, last, before).page(&listed)?;
+        let (from, to) = (from.map(|at| at.0), to.map(|at| at.0));
+        if let GlobalId::Run(run_id) = GlobalId::decode(&node)? {
+            let events = view.scope().run_history(&run_id, from, to).await?;
+            let events = events.ok_or_else(|| ApiError::not_found("There is no such run."))?;
+            let total = Total::Known(i64::try_from(events.len()).unwrap_or(i64::MAX));
+            let rows = page.of(events, RunEvent::place, Clone::clone);
+            return Ok(Connection::new(&listed, &page, rows, total, RunEvent::place, HistoryEntry::Run));
+        }
         let (vertex, entity) = vertex(&view, &node).await?;
         if !matches!(entity.kind, EntityKind::Record(_)) {
             return Err(ApiError::bad_input(
-                "Only a record that was seen has a history: ask for the lineage of others.",
+                "Only a run, and a record that was seen, has a history: ask for the lineage of others.",
             ));
         }
         let record = view.load(RecordKey(vertex.id, Breadth::Full)).await?;
         let record = record.ok_or_else(|| ApiError::not_found("There is no such record."))?;
         let recorded = Recorded::new(&view, record);
-        let events = view.scope().history(vertex.id, from.map(|at| at.0), to.map(|at| at.0)).await?;
+        let events = view.scope().history(vertex.id, from, to).await?;
         let total = Total::Known(i64::try_from(events.len()).unwrap_or(i64::MAX));
         let rows = page.of(events, HistoryEvent::place, Clone::clone);
         Ok(Connection::new(&listed, &page, rows, total, HistoryEvent::place, |event| {
-            HistoryEntry::new(&recorded, event)
+            HistoryEntry::Record(recorded.clone(), Box::new(event))
         }))
     }
 

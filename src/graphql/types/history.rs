@@ -1,17 +1,18 @@
-//! The history of a record.
+//! The history of a record or a run.
 
 use async_graphql::{Enum, Object};
 
 use super::diff::VersionDiff;
 use super::enums::VersionEnd;
 use super::record::Recorded;
+use super::run_parts::RunTransition;
 use super::version::RecordVersion;
 use crate::graphql::connection::Listed;
 use crate::graphql::error::ApiError;
 use crate::graphql::scalar::DateTime;
-use crate::service::query::{Event, HistoryEvent};
+use crate::service::query::{Event, HistoryEvent, RunEvent};
 
-/// What happened to a record.
+/// What happened to a record or a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Event")]
 pub enum HistoryEventKind {
@@ -25,47 +26,64 @@ pub enum HistoryEventKind {
     Reopened,
 }
 
-/// Something that happened to a record.
-pub struct HistoryEntry {
-    recorded: Recorded,
-    event: HistoryEvent,
+/// Something that happened to a record or a run.
+pub enum HistoryEntry {
+    /// To a record.
+    Record(Recorded, Box<HistoryEvent>),
+    /// To a run.
+    Run(RunEvent),
 }
 
-impl HistoryEntry {
-    /// An event of a record.
-    #[must_use]
-    pub fn new(recorded: &Recorded, event: HistoryEvent) -> Self {
-        Self { recorded: recorded.clone(), event }
-    }
-}
-
-/// Something that happened to a record, as is known by now: what arrives late is put in its place.
+/// Something that happened to a record or a run, as is known by now: what arrives late is put in its place.
 #[Object]
 impl HistoryEntry {
     /// When it happened.
     async fn at(&self) -> DateTime {
-        DateTime(self.event.at)
+        DateTime(match self {
+            Self::Record(_, event) => event.at,
+            Self::Run(event) => event.at,
+        })
     }
 
     /// What happened.
     async fn event(&self) -> HistoryEventKind {
-        self.event.event.into()
+        match self {
+            Self::Record(_, event) => event.event.into(),
+            Self::Run(event) => event.event.into(),
+        }
     }
 
-    /// The version that began then; of a closing, the one that ended.
-    async fn version(&self) -> RecordVersion {
-        RecordVersion { view: self.recorded.view.clone(), version: self.event.version.clone() }
+    /// The version of the record that began then; of a closing, the one that ended. Null for runs.
+    async fn version(&self) -> Option<RecordVersion> {
+        match self {
+            Self::Record(recorded, event) => {
+                Some(RecordVersion { view: recorded.view.clone(), version: event.version.clone() })
+            }
+            Self::Run(_) => None,
+        }
     }
 
     /// How the record was closed; null for all else.
     async fn closed_by(&self) -> Option<VersionEnd> {
-        (self.event.event == Event::Closed).then_some(self.event.version.end).flatten().map(Into::into)
+        match self {
+            Self::Record(_, event) if event.event == Event::Closed => event.version.end.map(Into::into),
+            _ => None,
+        }
     }
 
-    /// What the version changed; null for the first one and for closings.
+    /// What the version changed; null for the first one, for closings and for runs.
     async fn changes(&self) -> Result<Option<VersionDiff>, ApiError> {
-        let Some(before) = self.event.before.clone() else { return Ok(None) };
-        VersionDiff::of(self.recorded.clone(), before, self.event.version.clone()).await.map(Some)
+        let Self::Record(recorded, event) = self else { return Ok(None) };
+        let Some(before) = event.before.clone() else { return Ok(None) };
+        VersionDiff::of(recorded.clone(), before, event.version.clone()).await.map(Some)
+    }
+
+    /// The step of a run that moved; null for its creation and its end, and for records.
+    async fn transition(&self) -> Option<RunTransition> {
+        match self {
+            Self::Run(event) => event.transition.clone().map(RunTransition),
+            Self::Record(..) => None,
+        }
     }
 }
 

@@ -39,7 +39,9 @@ fn written_id(entity: &Entity) -> ID {
     match &entity.kind {
         EntityKind::Record(kind) => GlobalId::of_record_entity(kind, entity),
         EntityKind::Placeholder(kind) if entity.uid.is_some() => GlobalId::of_record_entity(kind, entity),
-        EntityKind::Thing(kind) if [thing::CLUSTER, thing::PACK_FAMILY, SEQUENCE].contains(&kind.as_str()) => {
+        EntityKind::Thing(kind)
+            if [thing::CLUSTER, thing::PACK_FAMILY, thing::RUN, SEQUENCE].contains(&kind.as_str()) =>
+        {
             id_of(entity).encode()
         }
         _ => GlobalId::of_vertex(entity),
@@ -315,7 +317,7 @@ mod tests {
     #[test]
     fn an_entity_has_one_id_however_it_is_made() {
         let text = str::to_owned;
-        let things = [thing::CLUSTER, thing::PACK_FAMILY, SEQUENCE, thing::DIGEST, thing::ARTIFACT];
+        let things = [thing::CLUSTER, thing::PACK_FAMILY, SEQUENCE, thing::RUN, thing::DIGEST, thing::ARTIFACT];
         let kinds = things.map(|kind| EntityKind::Thing(text(kind))).into_iter().chain([
             EntityKind::Record(text("k")),
             EntityKind::Placeholder(text("k")),

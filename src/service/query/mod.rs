@@ -30,7 +30,7 @@ pub use insight::{MAX_BUCKETS, OperationsAsked, SearchAsked};
 pub use quarantine::QuarantineAsked;
 pub use record::{Identity, RecordsAsked, Which};
 pub use reference::{Question, Reference, Relation};
-pub use run::{RunDetail, RunsAsked};
+pub use run::{RunDetail, RunEvent, RunsAsked};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]

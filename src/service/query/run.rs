@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use super::{QueryError, Scope};
+use super::{Event, MAX_VERSIONS, QueryError, Scope};
 use crate::domain::run::{LogEntry, Waiting};
 use crate::domain::taskpack::Plan;
 use crate::storage::{
@@ -25,6 +25,26 @@ pub struct RunDetail {
     /// Its plan.
     pub plan: Arc<Plan>,
     waiting: OnceLock<BTreeMap<usize, Waiting>>,
+}
+
+/// Something that happened to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunEvent {
+    n: i64,
+    /// When, microseconds.
+    pub at: i64,
+    /// What.
+    pub event: Event,
+    /// The step that moved; `None` for the creation and the end.
+    pub transition: Option<StoredTransition>,
+}
+
+impl RunEvent {
+    /// Its place in the history, in the form of that of records.
+    #[must_use]
+    pub fn place(&self) -> (i64, bool) {
+        (self.n, false)
+    }
 }
 
 impl RunDetail {
@@ -109,6 +129,36 @@ impl Scope {
     /// If the store fails.
     pub async fn run_transitions(&self, run: i64, page: &Page<i64>) -> Result<Rows<StoredTransition>, QueryError> {
         Ok(self.as_of.run_transitions(run, page).await?)
+    }
+
+    /// What happened to a run, oldest first, at or after `from` and before `to`; `None` if there is none of this
+    /// name.
+    ///
+    /// # Errors
+    /// If the store fails, or its steps moved more often than is told at once.
+    pub async fn run_history(
+        &self,
+        run_id: &str,
+        from: Option<i64>,
+        to: Option<i64>,
+    ) -> Result<Option<Vec<RunEvent>>, QueryError> {
+        let Some(run) = self.as_of.find_run(run_id).await? else { return Ok(None) };
+        let moved = self.as_of.run_transitions(run.id, &Page::first(MAX_VERSIONS)).await?;
+        if moved.more {
+            return Err(QueryError::TooMany(MAX_VERSIONS, "page through the transitions of the run"));
+        }
+        let at = |at: i64, event: Event| RunEvent { n: 0, at, event, transition: None };
+        let mut events = vec![at(run.created_at, Event::Created)];
+        events.extend(moved.rows.into_iter().map(|moved| RunEvent {
+            n: 0,
+            at: moved.transition.at,
+            event: Event::Changed,
+            transition: Some(moved),
+        }));
+        events.extend(run.run.ended_at.map(|ended| at(ended, Event::Closed)));
+        let numbered = (0..).zip(events).map(|(n, event)| RunEvent { n, ..event });
+        let is_asked = |event: &RunEvent| from.is_none_or(|from| event.at >= from) && to.is_none_or(|to| event.at < to);
+        Ok(Some(numbered.filter(is_asked).collect()))
     }
 
     /// A page of a run's log, oldest first; `logged` is how many entries it has as of the commit. Entries

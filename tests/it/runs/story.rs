@@ -136,6 +136,38 @@ async fn a_creation_says_what_is_wrong_and_repeats_its_answer_under_its_key() {
 }
 
 #[tokio::test]
+async fn the_history_of_a_run_has_every_move_with_its_commit() {
+    for database in Database::all() {
+        let store = database.open().await;
+        let api = Api::new(&store, "t");
+        create(&api, "r", json!([run("one"), gate("wait", "go")])).await;
+        let runs = runs_at(&api, NOW + 1_000_000);
+        runs.start("t", "r", 0, "w").await.unwrap();
+        runs_at(&api, NOW + 2_000_000).cancel("t", "r", "a").await.unwrap();
+        let id = api.ask("{ run(runId: \"r\") { id } }").await["run"]["id"].clone();
+        let question = "query ($id: ID!, $from: DateTime, $last: Int) { history(node: $id, from: $from, last: $last) {
+            totalCount nodes { at event version { number } transition { stepId from to cause seq } } } }";
+        let ask = async |from: Value, last: Value| {
+            let found = api.ask_with(question, json!({"id": id, "from": from, "last": last})).await;
+            let nodes = found["history"]["nodes"].as_array().unwrap().clone();
+            let line = |node: &Value| {
+                assert_eq!(node["version"], Value::Null);
+                let moved = &node["transition"];
+                let moved = moved["stepId"].as_str().map(|step| format!(" {step} {} {}", moved["to"], moved["seq"]));
+                format!("{}{}", node["event"].as_str().unwrap(), moved.unwrap_or_default())
+            };
+            nodes.iter().map(line).collect::<Vec<_>>()
+        };
+        let skipped = "CHANGED wait \"SKIPPED\" 3";
+        let all = ["CREATED", "CHANGED one \"RUNNING\" 2", "CHANGED one \"SKIPPED\" 3", skipped, "CLOSED"];
+        assert_eq!(ask(Value::Null, Value::Null).await, all);
+        assert_eq!(ask(json!("2026-06-01T00:00:02Z"), Value::Null).await, all[2..]);
+        assert_eq!(ask(Value::Null, json!(2)).await, all[3..]);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn an_approval_that_nobody_decides_expires_and_its_run_fails() {
     for database in Database::all() {
         let store = database.open().await;
