@@ -292,7 +292,10 @@ impl Runs {
         let due = self.store.due_runs(self.clock.now(), DUE).await?;
         for run in &due {
             let tick = |locked: &mut LockedRun, now: i64| Ok(((), locked.run.tick(&locked.plan, now)));
-            self.change(&run.tenant, &run.run_id, "system", tick).await?;
+            // One run that cannot be moved must not keep the others from it.
+            if let Err(error) = self.change(&run.tenant, &run.run_id, "system", tick).await {
+                tracing::error!(%error, tenant = run.tenant, run = run.run_id, "the time could not move a run");
+            }
         }
         Ok(due.len())
     }

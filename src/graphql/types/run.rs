@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use futures_util::future::try_join_all;
 
 use super::node::{Node, find};
 use super::run_parts::{Artifact, LogEntry, RunApproval, RunStep, RunTransition};
@@ -258,11 +259,9 @@ impl Run {
 
     /// The same, as far as they are there; null for what is not.
     async fn subjects(&self) -> Result<Vec<Option<Node>>, ApiError> {
-        let mut found = Vec::with_capacity(self.stored.subjects.len());
-        for id in &self.stored.subjects {
-            found.push(find(&self.view, &id.into()).await?);
-        }
-        Ok(found)
+        // Side by side, so that they are read together.
+        let ids: Vec<ID> = self.stored.subjects.iter().map(Into::into).collect();
+        try_join_all(ids.iter().map(|id| find(&self.view, id))).await
     }
 
     /// What it waits for: of each step that could go on, what keeps it; the first 100.

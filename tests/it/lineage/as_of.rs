@@ -1,13 +1,18 @@
 //! The whole schema as of a commit: the answers of a store that knows only that much.
 
+use packtrail::domain::run::{Completed, Decision};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::records::fleet::fleet;
+use crate::records::model::Input;
+use crate::runs::fixture::{create, decide, gate, hash_of, runs_at};
+use crate::runs::pack::run;
 use crate::support::api::Api;
 use crate::support::db::Database;
+use crate::support::feed::NOW;
 use crate::support::ingest::send_all;
 
 /// A question that touches every type that can be asked about as of a commit. Live values are left out:
@@ -33,6 +38,12 @@ const QUESTION: &str = "fragment all on Query {
     findings(first: 20, filter: {state: ALL}) { totalCount nodes { id code severity raisedAt clearedAt message } }
     findingCounts { code severity count }
     quarantine(first: 9) { nodes { id code message } }
+    approvals(first: 9) { totalCount nodes { approvalId status requestedAt run { runId } } }
+    runs(first: 9) { totalCount nodes { id runId status planHash updatedAt seq endedAt
+        steps(first: 9) { nodes { stepId status statusReason attempts outputs } }
+        approvals(first: 3) { nodes { approvalId status decision decidedBy } }
+        logs(first: 20) { totalCount nodes { seq eventType stepId } }
+        transitions(first: 20) { nodes { stepId from to seq } } } }
 }
 query ($seq: Int53!) { asOf(point: {seq: $seq}) { ...all } }";
 
@@ -73,6 +84,44 @@ async fn ids(api: &Api, seq: i64) -> Vec<String> {
     nodes.map(|node| node["id"].as_str().unwrap().to_owned()).collect()
 }
 
+/// What can happen to a store.
+enum Happening {
+    /// Something is sent.
+    Sent(Input),
+    /// A command is given to a run: they are counted through.
+    Command(usize),
+}
+
+impl Happening {
+    async fn to(&self, api: &Api) {
+        match self {
+            Self::Sent(input) => send_all(&api.store, &api.tenant, std::slice::from_ref(input), 1).await,
+            Self::Command(n) => command(api, *n).await,
+        }
+    }
+}
+
+/// In turn: a run is created, moved by a worker, approved, and every other one is cancelled.
+async fn command(api: &Api, n: usize) {
+    let (id, at) = (format!("r{}", n / 4), NOW + i64::try_from(n).unwrap() * 1_000_000);
+    let runs = runs_at(api, at);
+    match n % 4 {
+        0 => create(api, &id, json!([run("one"), gate("wait", "go"), run("two")])).await,
+        1 => {
+            runs.start(&api.tenant, &id, 0, "worker").await.unwrap();
+        }
+        2 => {
+            let ended = Completed::Succeeded(json!({"n": n}));
+            runs.complete(&api.tenant, &id, 0, "worker", ended).await.unwrap();
+        }
+        _ if n % 8 == 3 => runs.cancel(&api.tenant, &id, "tester").await.unwrap(),
+        _ => {
+            let hash = hash_of(api, &id).await;
+            runs.decide(&api.tenant, &id, &decide("go", Decision::Approved, &hash, "tester")).await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_tenth_commit_answers_as_a_store_that_knows_only_that_much() {
     for database in Database::all() {
@@ -80,18 +129,25 @@ async fn every_tenth_commit_answers_as_a_store_that_knows_only_that_much() {
         for seed in 0..3 {
             let mut inputs = fleet(seed);
             inputs.shuffle(&mut ChaCha8Rng::seed_from_u64(seed + 7));
+            let mut happenings = Vec::new();
+            for (n, input) in inputs.into_iter().enumerate() {
+                happenings.push(Happening::Sent(input));
+                if n % 4 == 0 {
+                    happenings.push(Happening::Command(n / 4));
+                }
+            }
             let whole = Api::new(&store, &format!("w{seed}"));
             let mut commits: Vec<(i64, usize)> = Vec::new();
-            for (n, input) in inputs.iter().enumerate() {
-                send_all(&store, &whole.tenant, std::slice::from_ref(input), 1).await;
+            for (n, happening) in happenings.iter().enumerate() {
+                happening.to(&whole).await;
                 let head = store.head(&whole.tenant).await.unwrap();
                 commits.retain(|(seq, _)| *seq != head);
                 commits.push((head, n + 1));
             }
             for (seq, taken) in commits.into_iter().filter(|(seq, _)| seq % 10 == 0) {
                 let fresh = Api::new(&store, &format!("f{seed}-{seq}"));
-                for input in &inputs[..taken] {
-                    send_all(&store, &fresh.tenant, std::slice::from_ref(input), 1).await;
+                for happening in &happenings[..taken] {
+                    happening.to(&fresh).await;
                 }
                 let what = format!("fleet {seed} as of {seq}");
                 assert_eq!(store.head(&fresh.tenant).await.unwrap(), seq, "{what}");

@@ -10,7 +10,7 @@ mod kills;
 mod machine;
 mod model;
 mod naive;
-mod pack;
+pub mod pack;
 mod plan_bounds;
 mod plan_errors;
 mod plan_hash;
