@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::fixture::gate;
 use super::pack::{pack, run, text};
 use crate::support::db::Database;
-use crate::support::server::{Server, client, times};
+use crate::support::server::{PROGRAM, Server, client, serve, times};
 
 const CLIENTS: usize = 8;
 
@@ -107,12 +107,19 @@ fn check(run: &Value) {
     assert_eq!(ends.count(), usize::from(is_over), "{run:#}");
 }
 
+/// A server that takes as many operations as the clients have.
+fn start(database: &str) -> Server {
+    let mut command = std::process::Command::new(PROGRAM);
+    command.args(serve(database)).arg("--dev-insecure").env("PACKTRAIL_LIMITS__RATE_PER_MINUTE", "1000000");
+    Server::spawn(&mut command)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_every_run_stands_where_its_ledger_says() {
     for database in Database::all() {
         let url = database.url().await;
         let mut known: Vec<Told> = Vec::new();
-        let mut server = Server::start(&url);
+        let mut server = start(&url);
         for round in 0..times("PACKTRAIL_TEST_KILLS", 2) {
             let (sender, mut told) = mpsc::unbounded_channel();
             for client in 0..CLIENTS {
@@ -127,7 +134,7 @@ async fn after_a_kill_every_run_stands_where_its_ledger_says() {
             while let Some(more) = told.recv().await {
                 known.push(more);
             }
-            server = Server::start(&url);
+            server = start(&url);
             let found = all_runs(&server).await;
             found.values().for_each(check);
             for (id, what, detail) in &known {
