@@ -27,6 +27,7 @@ pub mod sequence;
 pub mod taskpack;
 pub mod time;
 pub mod world;
+pub mod yaml_scalar;
 
 /// The version of the rules. Raise it with every change of what they derive: a store whose rows follow
 /// older rules is derived anew before it is served.
