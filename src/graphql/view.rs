@@ -12,10 +12,11 @@ use super::context::RequestContext;
 use super::error::ApiError;
 use super::gather::Gather;
 use crate::domain::mention::Named;
+use crate::domain::taskpack::Plan;
 use crate::service::query::{Body, Identity, Position, Question, Reference, RunDetail, Scope, SequenceName};
 use crate::storage::{
     Breadth, ChainRow, FindingState, Page, RevisionPlace, Rows, Store, StoredEpoch, StoredFinding, StoredMention,
-    StoredRecord, StoredVersion,
+    StoredRecord, StoredRun, StoredVersion,
 };
 
 /// A tenant as of one commit. Cheap to clone.
@@ -64,6 +65,12 @@ pub struct MentionKey(pub i64, pub Named, pub String);
 /// A run with its steps, approvals and plan, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunKey(pub i64);
+/// A run without its parts, by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BareRunKey(pub i64);
+/// The plan of a run, by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PlanKey(pub i64);
 /// The manifest of a run, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ManifestKey(pub i64);
@@ -309,6 +316,28 @@ impl Loader<RunKey> for Loads {
         let ids: Vec<i64> = keys.iter().map(|key| key.0).collect();
         let found = self.0.run_details(&ids).await?;
         Ok(found.into_iter().map(|detail| (RunKey(detail.run.id), Arc::new(detail))).collect())
+    }
+}
+
+impl Loader<BareRunKey> for Loads {
+    type Value = Arc<StoredRun>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[BareRunKey]) -> Result<HashMap<BareRunKey, Arc<StoredRun>>, ApiError> {
+        let ids: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.runs_by_id(&ids).await?;
+        Ok(found.into_iter().map(|(id, run)| (BareRunKey(id), Arc::new(run))).collect())
+    }
+}
+
+impl Loader<PlanKey> for Loads {
+    type Value = Arc<Plan>;
+    type Error = ApiError;
+
+    async fn load(&self, keys: &[PlanKey]) -> Result<HashMap<PlanKey, Arc<Plan>>, ApiError> {
+        let ids: Vec<i64> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.run_plans(&ids).await?;
+        Ok(found.into_iter().map(|(id, plan)| (PlanKey(id), plan)).collect())
     }
 }
 

@@ -1631,7 +1631,7 @@ catalogue! {
     /// Writes a chunk of a log.
     RUN_LOG_INSERT = "INSERT INTO run_log (tenant_id, run, first, last, packed, entries) VALUES ($1, $2, $3, $4, $5, $6)";
     /// The chunks of a log that are not packed.
-    RUN_LOG_OPEN = "SELECT first, last, entries FROM run_log WHERE tenant_id = $1 AND run = $2 AND packed = 0 ORDER BY first";
+    RUN_LOG_OPEN = "SELECT first, entries FROM run_log WHERE tenant_id = $1 AND run = $2 AND packed = 0 ORDER BY first";
     /// Removes them.
     RUN_LOG_CLEAR = "DELETE FROM run_log WHERE tenant_id = $1 AND run = $2 AND packed = 0";
     /// The chunks of a log from an entry on.

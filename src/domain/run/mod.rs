@@ -450,10 +450,10 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// What a plan says of the step at a path.
+/// What a plan says of the step at a path, or of the nearest one around it, were the path of another plan.
 ///
 /// # Panics
-/// If the path is of another plan.
+/// If the plan has no such step at its top.
 #[must_use]
 pub fn planned<'a>(plan: &'a Plan, path: &[usize]) -> &'a PlanStep {
     let mut step = &plan.steps[path[0]];

@@ -121,7 +121,14 @@ impl RunQuery {
             let (scope, asked) = (scope.clone(), asked.clone());
             async move { Ok(scope.count_runs(&asked).await?) }
         });
-        Ok(Connection::new(&listed, &page, rows, total, |run| (run.created_at, run.id), |run| Run::new(&view, run)))
+        Ok(Connection::new(
+            &listed,
+            &page,
+            rows,
+            total,
+            |run| (run.created_at, run.id),
+            |run| Run::new(&view, std::sync::Arc::new(run)),
+        ))
     }
 
     /// Approvals of all runs: unless asked otherwise those that a gate waits for, the one that waits longest

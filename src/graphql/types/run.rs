@@ -13,7 +13,7 @@ use crate::graphql::context::RequestContext;
 use crate::graphql::error::ApiError;
 use crate::graphql::ids::GlobalId;
 use crate::graphql::scalar::{DateTime, Digest, Int53, Json};
-use crate::graphql::view::{ManifestKey, RunKey, View};
+use crate::graphql::view::{ManifestKey, PlanKey, RunKey, View};
 use crate::service::query::RunDetail;
 use crate::storage::{Page, StoredRun};
 
@@ -135,6 +135,17 @@ impl RunWait {
     }
 }
 
+/// The plan of a run, by the run's row.
+///
+/// # Errors
+/// If the store fails or has lost it.
+pub async fn plan_of(view: &View, run: i64) -> Result<Arc<taskpack::Plan>, ApiError> {
+    view.load(PlanKey(run)).await?.ok_or_else(|| {
+        tracing::error!(run, "a run has lost its plan");
+        ApiError::internal()
+    })
+}
+
 /// A run of a task pack.
 #[derive(Clone)]
 pub struct Run {
@@ -145,8 +156,8 @@ pub struct Run {
 impl Run {
     /// A run of a view.
     #[must_use]
-    pub fn new(view: &View, stored: StoredRun) -> Self {
-        Self { view: view.clone(), stored: Arc::new(stored) }
+    pub fn new(view: &View, stored: Arc<StoredRun>) -> Self {
+        Self { view: view.clone(), stored }
     }
 
     /// A run by its name.
@@ -154,7 +165,7 @@ impl Run {
     /// # Errors
     /// If the store fails.
     pub async fn find(view: &View, run_id: &str) -> Result<Option<Self>, ApiError> {
-        Ok(view.scope().find_run(run_id).await?.map(|stored| Self::new(view, stored)))
+        Ok(view.scope().find_run(run_id).await?.map(|stored| Self::new(view, Arc::new(stored))))
     }
 
     /// The run with its steps, approvals and plan.
@@ -238,12 +249,12 @@ impl Run {
 
     /// What happens when a step fails.
     async fn failure_policy(&self) -> Result<FailurePolicy, ApiError> {
-        Ok(FailurePolicy::of(&self.detail().await?.plan.failure))
+        Ok(FailurePolicy::of(&plan_of(&self.view, self.stored.id).await?.failure))
     }
 
     /// The value of each input, defaults included.
     async fn inputs(&self) -> Result<Json, ApiError> {
-        Ok(Json(self.detail().await?.plan.inputs.clone().into()))
+        Ok(Json(plan_of(&self.view, self.stored.id).await?.inputs.clone().into()))
     }
 
     /// The manifest as it was sent, YAML.

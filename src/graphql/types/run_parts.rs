@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object};
 
-use super::run::{Run, RunWait};
+use super::run::{Run, RunWait, plan_of};
 use crate::domain::run::{self, Decision};
 use crate::domain::taskpack::StepKind;
 use crate::domain::taskpack::template;
@@ -12,7 +12,7 @@ use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::context::RequestContext;
 use crate::graphql::error::ApiError;
 use crate::graphql::scalar::{DateTime, Int53, Json};
-use crate::graphql::view::{RunKey, View};
+use crate::graphql::view::{BareRunKey, View};
 use crate::service::query::RunDetail;
 use crate::storage::{Page, StoredApproval, StoredTransition};
 
@@ -288,10 +288,6 @@ impl RunApproval {
     pub fn listed(view: &View, stored: StoredApproval) -> Self {
         Self::new(view, stored.run, stored.id, stored.approval)
     }
-
-    async fn detail(&self) -> Result<Arc<RunDetail>, ApiError> {
-        self.view.load(RunKey(self.run)).await?.ok_or_else(ApiError::internal)
-    }
 }
 
 /// An approval of a run: declared by its pack, or the override of a policy gate, whose id is that of the step.
@@ -304,7 +300,8 @@ impl RunApproval {
 
     /// The run.
     async fn run(&self) -> Result<Run, ApiError> {
-        Ok(Run::new(&self.view, self.detail().await?.run.clone()))
+        let stored = self.view.load(BareRunKey(self.run)).await?.ok_or_else(ApiError::internal)?;
+        Ok(Run::new(&self.view, stored))
     }
 
     /// Where it stands.
@@ -327,10 +324,10 @@ impl RunApproval {
 
     /// What is asked, in the words of the pack with its inputs filled in; null where it has none.
     async fn reason(&self) -> Result<Option<String>, ApiError> {
-        let detail = self.detail().await?;
-        let declared = detail.plan.approvals.iter().find(|approval| approval.id == self.id);
+        let plan = plan_of(&self.view, self.run).await?;
+        let declared = plan.approvals.iter().find(|approval| approval.id == self.id);
         let Some(text) = declared.and_then(|approval| approval.reason_template.clone()) else { return Ok(None) };
-        let context = serde_json::json!({"inputs": detail.plan.inputs});
+        let context = serde_json::json!({"inputs": plan.inputs});
         let rendered = template::render(&text.clone().into(), &context);
         Ok(Some(rendered.map_or(text, |value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))))
     }

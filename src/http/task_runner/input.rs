@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
+use crate::domain::digest::Digest;
 use crate::domain::json::{JsonLimits, parse};
 use crate::domain::run::Decision;
 use crate::domain::taskpack::PlanError;
@@ -121,7 +122,7 @@ impl Decided {
         let known = [Decision::Approved, Decision::Rejected, Decision::Expired];
         let decision = known.into_iter().find(|known| known.word() == decision);
         let decision = decision.ok_or_else(|| bad("INVALID_DECISION", "decision is approved, rejected or expired."))?;
-        if !is_plan_hash(&plan_hash) {
+        if plan_hash.parse::<Digest>().is_err() {
             let message = "planHash is `sha256:` and 64 hex digits in lower case.";
             return Err(bad("INVALID_PLAN_HASH", message).into());
         }
@@ -131,9 +132,4 @@ impl Decided {
 
 fn plain(wrong: &PlanError) -> RestError {
     RestError::bad_input(format!("{} {}.", wrong.path, wrong.message))
-}
-
-fn is_plan_hash(text: &str) -> bool {
-    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_digit))
 }

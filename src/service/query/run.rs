@@ -115,6 +115,22 @@ impl Scope {
         Ok(self.as_of.count_runs(asked).await?)
     }
 
+    /// Runs by their rows, without their steps and approvals.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn runs_by_id(&self, ids: &[i64]) -> Result<HashMap<i64, StoredRun>, QueryError> {
+        Ok(self.as_of.runs_by_id(ids).await?)
+    }
+
+    /// The plans of runs, by the run's row.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_plans(&self, ids: &[i64]) -> Result<HashMap<i64, Arc<Plan>>, QueryError> {
+        Ok(self.as_of.run_plans(ids).await?)
+    }
+
     /// The manifests of runs, by the run's row.
     ///
     /// # Errors

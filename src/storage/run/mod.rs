@@ -39,8 +39,8 @@ fn read_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError
     serde_json::from_str(text).map_err(|_| corrupt("a state"))
 }
 
-fn write_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+fn write_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| corrupt("what cannot be written"))
 }
 
 fn corrupt(what: &str) -> StoreError {

@@ -183,9 +183,9 @@ impl RunTx {
             new.plan.name.as_str().into(),
             new.plan.version.as_str().into(),
             new.plan_hash.into(),
-            pack(write_json(new.plan).as_bytes())?.into(),
+            pack(write_json(new.plan)?.as_bytes())?.into(),
             pack(new.manifest.as_bytes())?.into(),
-            write_json(&new.subjects).into(),
+            write_json(&new.subjects)?.into(),
             now.into(),
             new.created_by.into(),
             new.idempotency_key.map(ToOwned::to_owned).into(),
@@ -241,7 +241,7 @@ impl RunTx {
     pub async fn save(&mut self, change: &RunChange<'_>) -> Result<Commit, StoreError> {
         let RunChange { id, run_id, before, after, effects, principal, edges } = *change;
         let kind = if before.is_none() { "RUN_CREATED" } else { "RUN_CHANGED" };
-        let digest = Digest::of_bytes(write_json(&(&effects.transitions, &effects.logs)).as_bytes());
+        let digest = Digest::of_bytes(write_json(&(&effects.transitions, &effects.logs))?.as_bytes());
         let entry = LedgerRow {
             kind,
             source_id: None,
@@ -347,7 +347,7 @@ impl RunTx {
             seq.into(),
             run.status.code().into(),
             run.created_at.into(),
-            write_json(run).into(),
+            write_json(run)?.into(),
         ];
         self.tx.execute(&sql::RUN_STATE_INSERT, &args).await?;
         Ok(())
@@ -355,7 +355,8 @@ impl RunTx {
 
     async fn write_steps(&mut self, id: i64, before: &[Step], after: &[Step], seq: i64) -> Result<(), StoreError> {
         let changed = (0_i64..).zip(after).enumerate().filter(|(i, (_, step))| before.get(*i) != Some(*step));
-        let rows: Vec<StepRow> = changed.map(|(_, (n, step))| StepRow { n, state: write_json(step) }).collect();
+        let row = |(_, (n, step)): (usize, (i64, &Step))| Ok(StepRow { n, state: write_json(step)? });
+        let rows: Vec<StepRow> = changed.map(row).collect::<Result<_, StoreError>>()?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -379,13 +380,15 @@ impl RunTx {
         let is_changed = |name: &String, approval: &Approval| before.and_then(|b| b.get(name)) != Some(approval);
         let changed = after.iter().filter(|(name, approval)| is_changed(name, approval));
         let rows: Vec<ApprovalRow> = changed
-            .map(|(name, approval)| ApprovalRow {
-                approval: name,
-                status: approval.status.code(),
-                requested_at: approval.requested_at.unwrap_or(0),
-                state: write_json(approval),
+            .map(|(name, approval)| {
+                Ok(ApprovalRow {
+                    approval: name,
+                    status: approval.status.code(),
+                    requested_at: approval.requested_at.unwrap_or(0),
+                    state: write_json(approval)?,
+                })
             })
-            .collect();
+            .collect::<Result<_, StoreError>>()?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -403,7 +406,8 @@ impl RunTx {
         }
         let count = i64::try_from(effects.transitions.len()).unwrap_or(i64::MAX);
         let numbered = (run.moved - count..).zip(&effects.transitions);
-        let rows: Vec<Row> = numbered.map(|(n, transition)| Row { n, entry: write_json(transition) }).collect();
+        let row = |(n, transition)| Ok(Row { n, entry: write_json(transition)? });
+        let rows: Vec<Row> = numbered.map(row).collect::<Result<_, StoreError>>()?;
         if !rows.is_empty() {
             let args = [self.tenant.into(), id.into(), seq.into(), json(&rows)];
             self.tx.execute(&sql::RUN_TRANSITIONS_INSERT, &args).await?;
@@ -426,7 +430,7 @@ impl RunTx {
     /// Writes the entries of a command as one chunk; with those that are there already, where the run ends.
     async fn write_log(&mut self, id: i64, effects: &Effects, is_over: bool) -> Result<(), StoreError> {
         let (Some(first), Some(last)) = (effects.logs.first(), effects.logs.last()) else { return Ok(()) };
-        let lines: Vec<String> = effects.logs.iter().map(write_json).collect();
+        let lines: Vec<String> = effects.logs.iter().map(write_json).collect::<Result<_, _>>()?;
         let chunk = lines.join("\n").into_bytes();
         let place = [self.tenant.into(), id.into()];
         if !is_over {
@@ -434,10 +438,10 @@ impl RunTx {
             self.tx.execute(&sql::RUN_LOG_INSERT, &args).await?;
             return Ok(());
         }
-        let mut chunks: Vec<(i64, i64, Vec<u8>)> = self.tx.rows(&sql::RUN_LOG_OPEN, &place).await?;
-        chunks.push((first.seq, last.seq, chunk));
+        let mut chunks: Vec<(i64, Vec<u8>)> = self.tx.rows(&sql::RUN_LOG_OPEN, &place).await?;
+        chunks.push((first.seq, chunk));
         self.tx.execute(&sql::RUN_LOG_CLEAR, &place).await?;
-        for (first, last, packed) in seal(chunks)? {
+        for (first, last, packed) in seal(&chunks)? {
             let args = [&place[..], &[first.into(), last.into(), 1.into(), packed.into()]].concat();
             self.tx.execute(&sql::RUN_LOG_INSERT, &args).await?;
         }

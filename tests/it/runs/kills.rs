@@ -122,9 +122,10 @@ async fn after_a_kill_every_run_stands_where_its_ledger_says() {
         let mut server = start(&url);
         for round in 0..times("PACKTRAIL_TEST_KILLS", 2) {
             let (sender, mut told) = mpsc::unbounded_channel();
+            let mut clients = Vec::new();
             for client in 0..CLIENTS {
                 let (url, name, sender) = (server.url().to_owned(), format!("r{round}-c{client}"), sender.clone());
-                tokio::spawn(async move { command_until_cut(&url, &name, &sender).await });
+                clients.push(tokio::spawn(async move { command_until_cut(&url, &name, &sender).await }));
             }
             drop(sender);
             for _ in 0..20 + round * 13 % 37 {
@@ -133,6 +134,9 @@ async fn after_a_kill_every_run_stands_where_its_ledger_says() {
             server.kill();
             while let Some(more) = told.recv().await {
                 known.push(more);
+            }
+            for client in clients {
+                client.await.expect("no client was told anything wrong");
             }
             server = start(&url);
             let found = all_runs(&server).await;

@@ -1,7 +1,5 @@
 //! The largest runs: what bounds them, and that they go through.
 
-use std::time::Instant;
-
 use packtrail::domain::run::{Completed, Decision, MAX_GATHERED, MAX_STEPS, Run, RunStatus, StepStatus, Waiting};
 use packtrail::domain::taskpack::{FailureAction, LoopItems, Plan, PlanStep, StepKind};
 use serde_json::{Value, json};
@@ -131,24 +129,5 @@ fn every_shape_of_run_goes_through() {
         let mut last = RunStatus::Pending;
         commands(&plan, |_, run| last = run.status);
         assert!(last.is_terminal(), "{name}: {last:?}");
-    }
-}
-
-#[test]
-#[ignore = "prints times, to be read by people: cargo test --release -- --ignored --nocapture"]
-fn how_long_commands_of_the_largest_runs_take() {
-    for (few, many) in shapes(MAX_STEPS / 4).into_iter().zip(shapes(MAX_STEPS)) {
-        let times = |plan: &Plan| {
-            let (mut times, mut since) = (Vec::new(), Instant::now());
-            commands(plan, |command, _| {
-                times.push((command.to_owned(), since.elapsed().as_micros()));
-                since = Instant::now();
-            });
-            times
-        };
-        println!("{}", few.0);
-        for ((command, of_few), (_, of_many)) in times(&few.1).into_iter().zip(times(&many.1)) {
-            println!("  {command}: {of_few} µs with a quarter of the steps, {of_many} µs with all");
-        }
     }
 }
