@@ -24,6 +24,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the records are kept.
     pub database: DatabaseUrl,
+    /// Where the content of artifacts is kept: a folder, or `s3://bucket/prefix`. Empty is a folder beside the
+    /// file of `SQLite`, and `packtrail-artifacts` in the working directory else.
+    pub artifacts: String,
     /// Refuse to start on an empty or older database instead of migrating it.
     pub no_migrate: bool,
     /// Serve without any authentication; only on a loopback address.
@@ -45,6 +48,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database: DatabaseUrl::from("sqlite://packtrail.db"),
+            artifacts: String::new(),
             no_migrate: false,
             dev_insecure: false,
             tenant: "default".to_owned(),
@@ -83,6 +87,17 @@ pub struct Overrides {
 pub struct ConfigError(Box<figment::Error>);
 
 impl Config {
+    /// Where the content of artifacts is kept.
+    #[must_use]
+    pub fn artifact_place(&self) -> String {
+        if !self.artifacts.is_empty() {
+            return self.artifacts.clone();
+        }
+        let file = self.database.expose().strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
+        let file = file.map(|path| path.split('?').next().unwrap_or(path)).filter(|path| !path.is_empty());
+        file.map_or_else(|| "packtrail-artifacts".to_owned(), |path| format!("{path}-artifacts"))
+    }
+
     /// Reads `file`, if one is named, and the variables of this process.
     ///
     /// # Errors
@@ -121,6 +136,7 @@ impl Config {
         Self {
             listen: flags.listen.unwrap_or(self.listen),
             database: flags.database.unwrap_or(self.database),
+            artifacts: self.artifacts,
             no_migrate: flags.no_migrate.unwrap_or(self.no_migrate),
             dev_insecure: flags.dev_insecure.unwrap_or(self.dev_insecure),
             tenant: flags.tenant.unwrap_or(self.tenant),
@@ -214,6 +230,9 @@ pub struct TokenConfig {
     /// is needed beside.
     #[serde(default)]
     pub grants: Vec<String>,
+    /// Steps that it may claim, as patterns over what they use, such as `builtin:*`; empty means all.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
     /// Sources it may write records of; empty means all.
     #[serde(default)]
     pub sources: Vec<String>,
@@ -233,6 +252,7 @@ impl fmt::Debug for TokenConfig {
             .field("tenants", &self.tenants)
             .field("scopes", &self.scopes)
             .field("grants", &self.grants)
+            .field("capabilities", &self.capabilities)
             .field("sources", &self.sources)
             .field("namespaces", &self.namespaces)
             .field("kinds", &self.kinds)
@@ -290,7 +310,13 @@ pub struct Limits {
     pub in_flight_per_principal: usize,
     /// Cost-weighted operations of one principal in a minute.
     pub rate_per_minute: u32,
-    /// Bytes of one ingested record; the platform's own store takes about as many.
+    /// The same of one that is a worker: it tells many times a minute that it lives.
+    pub worker_rate_per_minute: u32,
+    /// Bytes of lines of steps that the log of one run keeps.
+    pub run_log_bytes: u64,
+    /// Bytes of one artifact's content.
+    pub artifact_bytes: u64,
+    /// Bytes of one ingested ingested record; the platform's own store takes about as many.
     pub ingest_record_bytes: usize,
     /// Arrays and objects inside each other in an ingested record.
     pub json_depth: usize,
@@ -332,6 +358,9 @@ impl Default for Limits {
             in_flight_total: 256,
             in_flight_per_principal: 32,
             rate_per_minute: 600,
+            worker_rate_per_minute: 60_000,
+            run_log_bytes: 64 << 20,
+            artifact_bytes: 4 << 30,
             ingest_record_bytes: 3 << 19,
             json_depth: 64,
             yaml_bytes: 64 << 20,
@@ -560,6 +589,7 @@ mod tests {
             tenants: vec![],
             scopes: vec![],
             grants: vec![],
+            capabilities: Vec::new(),
             sources: vec![],
             namespaces: vec![],
             kinds: vec![],

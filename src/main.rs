@@ -11,9 +11,12 @@ use packtrail::cli::{Cli, run};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.is_guard() {
+        return packtrail::worker::guard::run();
+    }
     // The TLS of outgoing requests; failing means that it is installed already.
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let cli = Cli::parse();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(cli)),
         Err(error) => {

@@ -109,6 +109,7 @@ fn insecure_principal(tenant: &str) -> Principal {
         scopes: Scope::ALL.into(),
         ingest_binding: Arc::default(),
         grants: Grants::Any,
+        capabilities: Arc::default(),
     }
 }
 
@@ -149,6 +150,7 @@ fn entry(token: &TokenConfig, default_tenant: &str) -> Result<Entry, String> {
             scopes: scopes.into(),
             ingest_binding: Arc::new(binding(token)),
             grants: Grants::Only(Arc::new(token.grants.iter().cloned().collect())),
+            capabilities: token.capabilities.iter().cloned().collect(),
         },
     })
 }
@@ -229,6 +231,7 @@ mod tests {
             tenants: vec![],
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             grants: vec![],
+            capabilities: Vec::new(),
             sources: vec![],
             namespaces: vec![],
             kinds: vec![],

@@ -21,6 +21,8 @@ pub struct Principal {
     pub ingest_binding: Arc<IngestBinding>,
     /// Which approvals the caller may decide, beside those that ask for nothing.
     pub grants: Grants,
+    /// Which steps a worker may claim, as patterns over what they use; none means all.
+    pub capabilities: Arc<[String]>,
 }
 
 /// What task packs may ask of who decides their approvals. No scope stands for a grant.

@@ -10,6 +10,7 @@ mod rebuild;
 mod schema;
 mod serve;
 mod token;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -43,10 +44,23 @@ enum Command {
     Demo(demo::Args),
     /// Make an access token, or the hash of one for the configuration.
     Token(token::Args),
+    /// Claim steps of runs from a server and do them.
+    Worker(worker::Args),
+    /// Run one command for a worker, and leave nothing of it behind.
+    #[command(hide = true)]
+    Guard,
 }
 
 /// Why a command failed; shown to the person at the terminal.
 pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Cli {
+    /// Whether this is the guard of a command, which runs before everything else is set up.
+    #[must_use]
+    pub fn is_guard(&self) -> bool {
+        matches!(self.command, Command::Guard)
+    }
+}
 
 /// Runs the command that the arguments name.
 pub async fn run(cli: Cli) -> ExitCode {
@@ -60,6 +74,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Openapi => Ok(openapi::run()),
         Command::Demo(args) => demo::run(args).await,
         Command::Token(args) => token::run(&args),
+        Command::Worker(args) => worker::run(args).await,
+        Command::Guard => Ok(crate::worker::guard::run()),
     };
     match outcome {
         Ok(code) => code,

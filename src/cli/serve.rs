@@ -44,6 +44,7 @@ pub async fn run(args: Args) -> Result<ExitCode, CommandError> {
     let server = Server::bind(Options {
         listen: config.listen,
         database: config.database.expose().to_owned(),
+        artifacts: config.artifact_place().parse()?,
         migrate: !config.no_migrate,
         auth,
         limits: config.limits,

@@ -5,10 +5,27 @@ use serde_json::Value;
 /// The most items of a list that a message names.
 const MOST_NAMED: usize = 5;
 
+/// A member of the detail as it is.
+fn word(detail: &Value, member: &str) -> String {
+    detail
+        .get(member)
+        .map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
+        .unwrap_or_default()
+}
+
 /// What a finding says. `detail` is what it was derived from; a member that it lacks is left out.
 #[must_use]
 pub fn explain(code: &str, severity: &str, detail: &Value) -> String {
     match code {
+        "OBJECTIVE_MISSED" => format!(
+            "The runs of {} {} miss what their pack aims at: {} is {} and should be at most {}. Look at the slowest of \
+             its last 100 runs, at the approvals that waited, and at the queue of work.",
+            word(detail, "pack"),
+            word(detail, "version"),
+            word(detail, "objective"),
+            word(detail, "measured"),
+            word(detail, "aim")
+        ),
         "REVISION_GAP" => format!(
             "Of this chain, {} between seen revisions never came. Look for them in dumps, logs and backups, and \
              check that the collector ran at that time.",

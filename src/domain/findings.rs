@@ -54,6 +54,8 @@ pub enum Subject {
     Delivery(NaturalKey),
     /// All executions of a base pack on a cluster.
     Family(NaturalKey),
+    /// Something that a task pack aims at: the pack, and the field of its manifest.
+    Objective(NaturalKey, &'static str),
 }
 
 impl Subject {
@@ -71,7 +73,8 @@ impl Subject {
             | Self::Epoch(key, _)
             | Self::Sequence(key)
             | Self::Delivery(key)
-            | Self::Family(key) => key,
+            | Self::Family(key)
+            | Self::Objective(key, _) => key,
         }
     }
 }
@@ -84,6 +87,8 @@ impl std::fmt::Display for Subject {
             Self::Sequence(key) => write!(f, "sequence:{}/{}", key.namespace, key.name),
             Self::Delivery(key) => write!(f, "delivery:{}/{}", key.cluster, key.name),
             Self::Family(key) => write!(f, "family:{}/{}", key.cluster, key.name),
+            // A task pack has its version where others have a cluster.
+            Self::Objective(key, field) => write!(f, "objective:{}@{}#{field}", key.name, key.cluster),
         }
     }
 }
@@ -109,7 +114,10 @@ impl Finding {
     /// A finding without details.
     #[must_use]
     pub fn new(code: &'static str, severity: Severity, subject: Subject) -> Self {
-        let cluster = subject.key().cluster.clone();
+        let cluster = match &subject {
+            Subject::Objective(..) => String::new(),
+            subject => subject.key().cluster.clone(),
+        };
         Self { code, severity, subject, object: None, cluster, detail: Map::new() }
     }
 

@@ -12,6 +12,7 @@ use crate::clock::SharedClock;
 use crate::config::Limits;
 use crate::domain::json::JsonLimits;
 use crate::service::ingest::writer::Writer;
+use crate::service::run::Runs;
 use crate::storage::Store;
 
 /// Who asks, in which tenant, and what resolvers work with. The transport makes one for each request
@@ -25,6 +26,8 @@ pub struct RequestContext {
     pub store: Store,
     /// The writer; `None` on a server that only reads.
     pub writer: Option<Writer>,
+    /// The commands on runs.
+    pub runs: Runs,
     /// The time.
     pub clock: SharedClock,
     /// The bounds of one item of ingest.
@@ -46,7 +49,14 @@ impl RequestContext {
     ) -> Self {
         let item_limits = JsonLimits::default();
         let largest_page = Limits::default().page_size;
-        Self { principal, tenant, store, writer, clock, item_limits, largest_page, view: OnceCell::new() }
+        let runs = Runs::new(store.clone(), Arc::clone(&clock));
+        Self { principal, tenant, store, writer, runs, clock, item_limits, largest_page, view: OnceCell::new() }
+    }
+
+    /// The context with the commands on runs that all requests of a server share.
+    #[must_use]
+    pub fn with_runs(self, runs: Runs) -> Self {
+        Self { runs, ..self }
     }
 
     /// The context with other bounds of one item of ingest.

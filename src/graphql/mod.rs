@@ -10,6 +10,7 @@ pub mod guard;
 pub mod ids;
 pub mod limits;
 pub mod mutation;
+pub mod patience;
 pub mod permission;
 pub mod query;
 pub mod raw;

@@ -13,7 +13,7 @@ use axum::response::Response;
 use super::App;
 use super::error::RestError;
 use super::graphql::{self, Full, InFlight, Place, PrincipalKey, Rate, Refusal, TraceId};
-use crate::auth::{AuthError, Principal};
+use crate::auth::{AuthError, Principal, Scope};
 use crate::domain::digest::Digest;
 
 /// The header by which a caller with several tenants chooses one.
@@ -49,8 +49,14 @@ fn identify(app: &App, headers: &HeaderMap) -> Result<Identity, AuthError> {
     Ok(Identity { principal, tenant })
 }
 
+/// Whom a request counts for. Who may do everything is no worker: what people do is bounded as for people.
+fn counted_as(principal: &Principal) -> PrincipalKey {
+    let is_worker = *principal.scopes == [Scope::Worker];
+    PrincipalKey::new(Arc::clone(&principal.subject), is_worker)
+}
+
 fn admit(request: &mut Request, identity: Identity) {
-    request.extensions_mut().insert(PrincipalKey(Arc::clone(&identity.principal.subject)));
+    request.extensions_mut().insert(counted_as(&identity.principal));
     request.extensions_mut().insert(identity);
 }
 
@@ -73,7 +79,7 @@ pub async fn require(State(app): State<Arc<App>>, mut request: Request, next: Ne
 pub async fn require_caller(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     match authenticate(&app, request.headers()) {
         Ok(principal) => {
-            request.extensions_mut().insert(PrincipalKey(Arc::clone(&principal.subject)));
+            request.extensions_mut().insert(counted_as(&principal));
             request.extensions_mut().insert(principal);
             next.run(request).await
         }

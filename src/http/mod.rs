@@ -1,6 +1,7 @@
 //! The HTTP surfaces.
 
 mod body;
+pub mod content_digest;
 pub mod error;
 pub mod graphiql;
 pub mod graphql;
@@ -8,6 +9,7 @@ pub mod health;
 pub mod identity;
 pub mod ingest;
 pub mod openapi;
+pub mod range;
 pub mod server;
 mod task_runner;
 
@@ -33,6 +35,7 @@ use crate::service::ingest::writer::Writer;
 use crate::service::run::Runs;
 use crate::shutdown::Shutdown;
 use crate::storage::Store;
+use crate::storage::artifacts::ArtifactStore;
 use crate::telemetry::Metrics;
 
 /// How many bodies are read at once: each holds an item, a chunk and its answer.
@@ -46,6 +49,8 @@ pub struct App {
     pub writer: Writer,
     /// The commands on runs.
     pub runs: Runs,
+    /// The content of artifacts.
+    pub artifacts: ArtifactStore,
     /// The time.
     pub clock: SharedClock,
     /// Who may ask.
@@ -112,8 +117,9 @@ fn graphql_service(app: &Arc<App>) -> GraphqlService<ApiSchema> {
         None => request,
         Some(Identity { principal, tenant }) => {
             let (store, writer) = (app.store.clone(), Some(app.writer.clone()));
-            let context =
-                RequestContext::new(principal.clone(), Arc::clone(tenant), store, writer, Arc::clone(&app.clock));
+            let clock = Arc::clone(&app.clock);
+            let context = RequestContext::new(principal.clone(), Arc::clone(tenant), store, writer, clock);
+            let context = context.with_runs(app.runs.clone());
             request.data(context.with_item_limits(app.item_limits()).with_largest_page(app.limits.page_size))
         }
     });
@@ -129,6 +135,7 @@ fn graphql_limits(limits: &Limits) -> GraphqlLimits {
         in_flight: limits.in_flight_total,
         in_flight_each: limits.in_flight_per_principal,
         operations_per_minute: limits.rate_per_minute,
+        worker_operations_per_minute: limits.worker_rate_per_minute,
         cached_documents: limits.cached_documents,
         cached_document_bytes: limits.cached_document_bytes,
         guard: GuardLimits {

@@ -13,8 +13,9 @@ use crate::config::Limits;
 use crate::service::ingest::batch::QuarantineBounds;
 use crate::service::ingest::writer::{Writer, WriterLimits, WriterTask};
 use crate::service::rebuild;
-use crate::service::run::Runs;
+use crate::service::run::{RunLimits, Runs};
 use crate::shutdown::{DRAIN, Drained, Shutdown};
+use crate::storage::artifacts::{ArtifactError, ArtifactStore, ArtifactUrl};
 use crate::storage::{Store, StoreError, Timeouts};
 use crate::telemetry::Metrics;
 
@@ -27,6 +28,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The database URL.
     pub database: String,
+    /// Where the content of artifacts is kept.
+    pub artifacts: ArtifactUrl,
     /// Whether to bring an older schema up to date.
     pub migrate: bool,
     /// How callers are known.
@@ -47,6 +50,9 @@ pub enum ServeError {
     /// The database could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store of artifacts could not be opened.
+    #[error("the store of artifacts: {0}")]
+    Artifacts(#[from] ArtifactError),
     /// The address could not be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -71,13 +77,17 @@ impl Server {
         let timeouts =
             Timeouts { acquire: options.limits.db_acquire_timeout(), statement: options.limits.db_statement_timeout() };
         let store = Store::open_with(&options.database, options.migrate, timeouts).await?;
+        let artifacts = ArtifactStore::at(&options.artifacts)?;
         let clock = options.clock;
         rebuild::follow_rules(&store, options.migrate, clock.now()).await?;
         let (writer, task) = Writer::new(store.clone(), Arc::clone(&clock), writer_limits(&options.limits));
         let listener =
             TcpListener::bind(options.listen).await.map_err(|error| ServeError::Listen(options.listen, error))?;
         let app = Arc::new(App {
-            runs: Runs::new(store.clone(), Arc::clone(&clock)),
+            runs: Runs::new(store.clone(), Arc::clone(&clock))
+                .with_limits(run_limits(&options.limits))
+                .with_shutdown(options.shutdown.clone()),
+            artifacts,
             store,
             writer,
             clock,
@@ -142,6 +152,12 @@ impl Server {
             }
         }
     }
+}
+
+/// The bounds of runs, from the configured ones.
+#[must_use]
+pub fn run_limits(limits: &Limits) -> RunLimits {
+    RunLimits { log_bytes: i64::try_from(limits.run_log_bytes).unwrap_or(i64::MAX) }
 }
 
 /// The writer's bounds, from the configured ones.

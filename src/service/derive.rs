@@ -805,7 +805,8 @@ fn position(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-fn finding_row(unit_id: i64, finding: &Finding) -> FindingRow {
+/// The row of a finding of a unit.
+pub(super) fn finding_row(unit_id: i64, finding: &Finding) -> FindingRow {
     let subject = finding.subject.to_string();
     FindingRow {
         unit_id,

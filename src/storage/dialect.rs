@@ -7,7 +7,9 @@
 //! * `{ints $2}`: the integers of a JSON array, as a sub-query;
 //! * `{rows $2: a int, b text, c bytes}`: the objects of a JSON array as rows; bytes travel as hex;
 //! * `{field t.column a.b}`: a text inside of a JSON column;
-//! * `{texts t.column a.b}`: the texts of an array inside of a JSON column, as a sub-query.
+//! * `{texts t.column a.b}`: the texts of an array inside of a JSON column, as a sub-query;
+//! * `{unlocked t}`: only rows of `t` that no other transaction has locked, which are locked by that.
+//!   `SQLite` has one writing transaction at a time.
 
 /// The databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,10 @@ fn placeholder(inner: &str, dialect: Dialect) -> String {
         Some(("texts", spec)) => match spec.split_once(' ') {
             Some((column, path)) => texts(column, path, dialect),
             None => format!("{{{inner}}}"),
+        },
+        Some(("unlocked", table)) => match dialect {
+            Dialect::Sqlite => String::new(),
+            Dialect::Postgres => format!("FOR UPDATE OF {table} SKIP LOCKED"),
         },
         Some(("field", spec)) => match spec.split_once(' ') {
             Some((column, path)) => field(column, path, dialect),

@@ -1,5 +1,6 @@
 //! The store: all that touches SQL. Rows stay private; what leaves is in terms of the domain.
 
+pub mod artifacts;
 mod beat;
 mod body;
 mod deployment;

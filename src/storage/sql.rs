@@ -91,7 +91,7 @@ macro_rules! run_state {
 macro_rules! run_columns {
     () => {
         concat!(
-            "r.id, r.run_id, r.pack, r.version, r.plan_hash, r.subjects, r.created_at, r.created_by, s.state, s.from_seq \
+            "r.id, r.run_id, r.pack, r.version, r.plan_hash, r.subjects, r.created_at, r.created_by, r.source, s.state, s.from_seq \
              FROM run r ",
             run_state!()
         )
@@ -1583,23 +1583,102 @@ catalogue! {
         WHERE s.tenant_id = $1 AND s.from_seq <= $2 AND s.to_seq > $2 ORDER BY s.object_id";
     /// Makes a run; it appears with its first commit.
     RUN_INSERT = "INSERT INTO run (tenant_id, id, run_id, pack, version, plan_hash, plan, manifest, subjects, created_at, \
-        created_by, idempotency_key, request_digest, changes, from_seq) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 9223372036854775807) \
+        created_by, idempotency_key, request_digest, source, from_seq) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 9223372036854775807) \
         ON CONFLICT DO NOTHING RETURNING id";
     /// Lets a run appear.
     RUN_APPEAR = "UPDATE run SET from_seq = $3 WHERE tenant_id = $1 AND id = $2";
     /// The run that a key made.
     RUN_BY_KEY = "SELECT run_id, request_digest FROM run WHERE tenant_id = $1 AND idempotency_key = $2";
-    /// Locks a run against other changes.
-    RUN_LOCK = "UPDATE run SET changes = changes + 1 WHERE tenant_id = $1 AND run_id = $2 RETURNING id, plan_hash, plan";
-    /// Where a run stands now.
+    /// Makes the row that commands on a run lock.
+    RUN_LIVE_INSERT = "INSERT INTO run_live (tenant_id, run, changes, logged, line_bytes, open_bytes, is_cut) \
+        VALUES ($1, $2, 0, 0, 0, 0, 0)";
+    /// Locks a run, by its name, against other changes.
+    RUN_LOCK = "UPDATE run_live SET changes = changes + 1 WHERE tenant_id = $1 AND run = (SELECT r.id FROM run r \
+        WHERE r.tenant_id = $1 AND r.run_id = $2) RETURNING run, logged, line_bytes, open_bytes, is_cut";
+    /// Locks runs, by their rows, against other changes.
+    RUNS_LOCK = "UPDATE run_live SET changes = changes + 1 WHERE tenant_id = $1 AND run IN {ints $2} \
+        RETURNING run, logged, line_bytes, open_bytes, is_cut";
+    /// Notes how long the log of a run has become.
+    RUN_LIVE_LOGGED = "UPDATE run_live SET logged = $3, line_bytes = $4, open_bytes = $5, is_cut = $6 \
+        WHERE tenant_id = $1 AND run = $2";
+    /// How many entries the log of a run has.
+    RUN_LOGGED = "SELECT logged FROM run_live WHERE tenant_id = $1 AND run = $2";
+    /// Runs with their plans and where they stand now.
+    RUNS_OPEN = "SELECT r.id, r.run_id, r.plan_hash, r.plan, r.source, s.state FROM run r \
+        JOIN run_state s ON s.tenant_id = r.tenant_id AND s.run = r.id AND s.to_seq = 9223372036854775807 \
+        WHERE r.tenant_id = $1 AND r.id IN {ints $2}";
+    /// Where their steps stand now.
+    RUN_STEPS_OPEN = "SELECT run, state FROM run_step WHERE tenant_id = $1 AND run IN {ints $2} \
+        AND to_seq = 9223372036854775807 ORDER BY run, n";
+    /// Where their approvals stand now.
+    RUN_APPROVALS_OPEN = "SELECT run, approval, state FROM run_approval WHERE tenant_id = $1 AND run IN {ints $2} \
+        AND to_seq = 9223372036854775807 ORDER BY run, approval";
+    /// Where a run stands now, without its steps.
     RUN_STATE_OPEN = "SELECT state FROM run_state WHERE tenant_id = $1 AND run = $2 AND to_seq = 9223372036854775807";
-    /// Where its steps stand now.
-    RUN_STEPS_OPEN = "SELECT state FROM run_step WHERE tenant_id = $1 AND run = $2 AND to_seq = 9223372036854775807 \
-        ORDER BY n";
-    /// Where its approvals stand now.
-    RUN_APPROVALS_OPEN = "SELECT approval, state FROM run_approval WHERE tenant_id = $1 AND run = $2 \
-        AND to_seq = 9223372036854775807 ORDER BY approval";
+    /// What is in the queue and since when, by what does it: found one by one, however much there is of each.
+    QUEUE_USES = "WITH RECURSIVE u(uses) AS (SELECT (SELECT MIN(q.uses) FROM run_queue q WHERE q.tenant_id = $1) UNION ALL \
+        SELECT (SELECT MIN(q.uses) FROM run_queue q WHERE q.tenant_id = $1 AND q.uses > u.uses) FROM u WHERE u.uses IS NOT NULL) \
+        SELECT u.uses, (SELECT MIN(q.ready_at) FROM run_queue q WHERE q.tenant_id = $1 AND q.uses = u.uses) AS ready_at \
+        FROM u WHERE u.uses IS NOT NULL LIMIT $2";
+    /// The steps that can be taken now, of runs that nobody else is changing, the one that waits longest first.
+    QUEUE_NEXT = "SELECT q.run, q.n FROM run_queue q JOIN run_live l ON l.tenant_id = q.tenant_id AND l.run = q.run \
+        WHERE q.tenant_id = $1 AND q.uses = $2 AND q.ready_at <= $3 ORDER BY q.ready_at, q.run, q.n LIMIT $4 {unlocked l}";
+    /// How many steps wait for each thing that does them.
+    QUEUE_DEPTH = "SELECT uses, COUNT(*) AS depth, MIN(ready_at) AS ready_at FROM run_queue \
+        WHERE tenant_id = $1 AND ready_at <= $2 GROUP BY uses ORDER BY MIN(ready_at), uses LIMIT $3";
+    /// How many steps wait, by tenant and what does them.
+    QUEUE_DEPTHS = "SELECT t.name AS tenant, q.uses, COUNT(*) AS depth, MIN(q.ready_at) AS ready_at FROM run_queue q \
+        JOIN tenant t ON t.id = q.tenant_id WHERE q.ready_at <= $1 GROUP BY t.name, q.uses \
+        ORDER BY MIN(q.ready_at), t.name, q.uses LIMIT $2";
+    /// The newest runs of a pack as of a commit.
+    RUNS_OF_PACK = "SELECT r.id, s.state FROM run r \
+        JOIN run_state s ON s.tenant_id = r.tenant_id AND s.run = r.id AND s.from_seq <= $2 AND s.to_seq > $2 \
+        WHERE r.tenant_id = $1 AND r.pack = $3 AND r.version = $4 ORDER BY r.created_at DESC, r.id DESC LIMIT $5";
+    /// How many runs of a pack have not begun.
+    RUNS_WAITING = "SELECT COUNT(*) FROM run_state s JOIN run r ON r.tenant_id = s.tenant_id AND r.id = s.run \
+        WHERE s.tenant_id = $1 AND s.status = 0 AND s.to_seq > $2 AND s.from_seq <= $2 AND r.pack = $3 AND r.version = $4";
+    /// The steps of a run that are in the queue.
+    QUEUE_OF_RUN = "SELECT n, uses, ready_at FROM run_queue WHERE tenant_id = $1 AND run = $2 ORDER BY n";
+    /// Puts steps into the queue.
+    QUEUE_INSERT = "INSERT INTO run_queue (tenant_id, run, n, uses, ready_at) \
+        SELECT $1, $2, r.n, r.uses, r.ready_at FROM {rows $3: n int, uses text, ready_at int} r \
+        WHERE true ON CONFLICT (tenant_id, run, n) DO UPDATE SET uses = excluded.uses, ready_at = excluded.ready_at";
+    /// Takes steps out of the queue.
+    QUEUE_DELETE = "DELETE FROM run_queue WHERE tenant_id = $1 AND run = $2 AND n IN {ints $3}";
+    /// Gives steps to a worker.
+    LEASES_INSERT = "INSERT INTO run_lease (tenant_id, run, n, secret, attempt, principal, worker, granted_at, length, expires_at, \
+        deadline, state, next_line) SELECT $1, r.run, r.n, r.secret, r.attempt, $3, $4, $5, $6, r.expires_at, r.deadline, 0, 0 \
+        FROM {rows $2: run int, n int, secret bytes, attempt int, expires_at int, deadline int} r";
+    /// A lease, by the parts of its token.
+    LEASE = "SELECT run, n, attempt, principal, worker, expires_at, deadline, length, state, next_line, report FROM run_lease \
+        WHERE tenant_id = $1 AND run = $2 AND n = $3 AND secret = $4";
+    /// Where a step stands now.
+    RUN_STEP_OPEN = "SELECT state FROM run_step WHERE tenant_id = $1 AND run = $2 AND n = $3 AND to_seq = 9223372036854775807";
+    /// Prolongs a lease that holds.
+    LEASE_RENEW = "UPDATE run_lease SET expires_at = CASE WHEN $5 + length < deadline THEN $5 + length ELSE deadline END \
+        WHERE tenant_id = $1 AND run = $2 AND n = $3 AND secret = $4 AND state = 0 AND expires_at > $5 AND principal = $6 \
+        RETURNING expires_at";
+    /// Prolongs a lease that holds, and notes the number of its next line.
+    LEASE_LINES = "UPDATE run_lease SET next_line = $6, expires_at = CASE WHEN $5 + length < deadline THEN $5 + length \
+        ELSE deadline END WHERE tenant_id = $1 AND run = $2 AND n = $3 AND secret = $4 AND state = 0";
+    /// Ends a lease by a report.
+    LEASE_REPORT = "UPDATE run_lease SET state = 1, report = $5 \
+        WHERE tenant_id = $1 AND run = $2 AND n = $3 AND secret = $4 AND state = 0";
+    /// Ends the leases of a run that are over; tells of which steps, and whether in any case.
+    LEASES_EXPIRE = "UPDATE run_lease SET state = 2 WHERE tenant_id = $1 AND run = $2 AND state = 0 AND expires_at <= $3 \
+        RETURNING n, deadline";
+    /// Takes steps away from their workers.
+    LEASES_TAKE = "UPDATE run_lease SET state = 3 WHERE tenant_id = $1 AND run = $2 AND state = 0";
+    /// The runs of which leases are over, the oldest first.
+    LEASES_OVER = "SELECT t.name AS tenant, r.run_id FROM run_lease l JOIN tenant t ON t.id = l.tenant_id \
+        JOIN run r ON r.tenant_id = l.tenant_id AND r.id = l.run WHERE l.state = 0 AND l.expires_at <= $1 \
+        ORDER BY l.expires_at, l.tenant_id, l.run, l.n LIMIT $2";
+    /// Notes a file that a worker brought.
+    UPLOAD_INSERT = "INSERT INTO run_upload (tenant_id, run, n, secret, name, digest, size, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+        ON CONFLICT (tenant_id, run, n, secret, name) DO UPDATE SET digest = excluded.digest, size = excluded.size, at = excluded.at";
+    /// The files that a worker brought.
+    UPLOADS = "SELECT name, digest, size FROM run_upload WHERE tenant_id = $1 AND run = $2 AND n = $3 AND secret = $4 ORDER BY name";
     /// Ends a state.
     RUN_STATE_CLOSE = "UPDATE run_state SET to_seq = $3 WHERE tenant_id = $1 AND run = $2 AND to_seq = 9223372036854775807";
     /// Writes a state.
@@ -1621,6 +1700,22 @@ catalogue! {
     /// Writes moves of steps.
     RUN_TRANSITIONS_INSERT = "INSERT INTO run_transition (tenant_id, run, n, seq, entry) \
         SELECT $1, $2, r.n, $3, r.entry FROM {rows $4: n int, entry text} r";
+    /// Where a run happened, no value where it is of this server; and its place in lists.
+    RUN_SOURCE = "SELECT source, created_at FROM run WHERE tenant_id = $1 AND run_id = $2";
+    /// Takes what is known of the plan of a run that happened elsewhere.
+    RUN_REPLAN = "UPDATE run SET plan = $3, plan_hash = $4 WHERE tenant_id = $1 AND id = $2";
+    /// What holds of all reports of a run.
+    RUN_IMPORT = "SELECT since, state FROM run_import WHERE tenant_id = $1 AND run = $2";
+    /// Changes it.
+    RUN_IMPORT_SAVE = "INSERT INTO run_import (tenant_id, run, since, state) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (tenant_id, run) DO UPDATE SET since = excluded.since, state = excluded.state";
+    /// How often the log of a run has entries.
+    RUN_LINES_KNOWN = "SELECT digest, times FROM run_import_line WHERE tenant_id = $1 AND run = $2 \
+        AND digest IN (SELECT r.digest FROM {rows $3: digest bytes} r)";
+    /// Notes how often.
+    RUN_LINES_NOTE = "INSERT INTO run_import_line (tenant_id, run, digest, times) \
+        SELECT $1, $2, r.digest, r.times FROM {rows $3: digest bytes, times int} r \
+        WHERE true ON CONFLICT (tenant_id, run, digest) DO UPDATE SET times = excluded.times";
     /// Forgets when the time has something to do with a run.
     RUN_DUE_FORGET = "DELETE FROM run_due WHERE tenant_id = $1 AND run = $2";
     /// Notes when.

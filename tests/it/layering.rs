@@ -6,13 +6,30 @@ use std::path::{Path, PathBuf};
 
 /// What each module of the crate may use of the others. The first part is the layers, bottom up;
 /// the second the modules beside them.
-const MODULES: [(&str, &[&str]); 11] = [
+const MODULES: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("storage", &["domain", "clock", "config"]),
-    ("service", &["domain", "storage", "clock", "config", "auth"]),
+    ("service", &["domain", "storage", "clock", "config", "auth", "shutdown"]),
     ("graphql", &["domain", "storage", "service", "clock", "config", "auth", "shutdown"]),
     ("http", &["domain", "storage", "service", "graphql", "clock", "config", "auth", "shutdown", "telemetry"]),
-    ("cli", &["domain", "storage", "service", "graphql", "http", "clock", "config", "auth", "shutdown", "telemetry"]),
+    (
+        "cli",
+        &[
+            "domain",
+            "storage",
+            "service",
+            "graphql",
+            "http",
+            "clock",
+            "config",
+            "auth",
+            "shutdown",
+            "telemetry",
+            "worker",
+        ],
+    ),
+    // A client: it knows the server by its surfaces alone.
+    ("worker", &[]),
     ("clock", &["domain"]),
     ("config", &["domain"]),
     ("auth", &["domain", "config"]),
@@ -21,11 +38,12 @@ const MODULES: [(&str, &[&str]); 11] = [
 ];
 
 /// External crates and the only modules that may use them.
-const CRATES: [(&str, &[&str]); 4] = [
+const CRATES: [(&str, &[&str]); 5] = [
     ("sqlx", &["storage"]),
     ("async_graphql", &["graphql", "http"]),
     ("axum", &["http"]),
-    ("tokio", &["storage", "service", "graphql", "http", "cli", "telemetry", "shutdown"]),
+    ("tokio", &["storage", "service", "graphql", "http", "cli", "telemetry", "shutdown", "worker"]),
+    ("object_store", &["storage"]),
 ];
 
 #[derive(Debug, PartialEq, Eq)]

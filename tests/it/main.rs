@@ -15,3 +15,4 @@ mod runs;
 mod server;
 mod storage;
 mod support;
+mod worker;

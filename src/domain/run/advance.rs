@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::build::{size, unrolled_bytes};
 use super::{ApprovalStatus, Decision, LogLevel, MAX_GATHERED, MAX_STEPS, Machine, StepStatus, Transition};
-use crate::domain::taskpack::{Aggregation, FailureAction, LoopItems, MAX_PLAN_BYTES, StepKind};
+use crate::domain::taskpack::{Aggregation, LoopItems, MAX_PLAN_BYTES, StepKind};
 
 /// The reason of a step that waits for a decision, as the contract's example has it.
 pub(super) const AWAITING: &str = "awaiting-approval";
@@ -93,20 +93,18 @@ impl Machine<'_> {
     fn open(&mut self, n: usize) {
         match self.kind(n) {
             StepKind::GateApproval { approval_id, .. } => self.arrive(n, approval_id),
-            // Without anything that evaluates policies, none passes.
-            StepKind::GatePolicy { failure_action: FailureAction::RequestOverride, .. } => {
-                let id = self.step(n).id.clone();
-                self.arrive(n, &id);
-            }
-            StepKind::GatePolicy { .. } => self.fail(n, "policy-not-evaluated"),
             StepKind::Loop { .. } => self.open_loop(n),
             StepKind::Conditional { .. } => self.choose(n),
-            StepKind::Run { .. } | StepKind::Parallel { .. } | StepKind::Map { .. } => {}
+            StepKind::Run { .. }
+            | StepKind::GatePolicy { .. }
+            | StepKind::Parallel { .. }
+            | StepKind::Map { .. }
+            | StepKind::Unknown => {}
         }
     }
 
     /// A gate begins to wait for an approval, unless that is decided already.
-    fn arrive(&mut self, n: usize, id: &str) {
+    pub(super) fn arrive(&mut self, n: usize, id: &str) {
         let Some(approval) = self.run.approvals.get_mut(id) else {
             return self.fail(n, "unknown-approval");
         };
@@ -207,8 +205,10 @@ impl Machine<'_> {
 
     /// Ends a container whose steps have all ended.
     fn settle(&mut self, n: usize) {
-        let is_leaf =
-            matches!(self.kind(n), StepKind::Run { .. } | StepKind::GateApproval { .. } | StepKind::GatePolicy { .. });
+        let is_leaf = matches!(
+            self.kind(n),
+            StepKind::Run { .. } | StepKind::GateApproval { .. } | StepKind::GatePolicy { .. } | StepKind::Unknown
+        );
         let children = self.children(Some(n));
         let is_open = children.iter().any(|child| !self.step(*child).status.is_terminal());
         if is_leaf || is_open || !self.step(n).is_reached || self.step(n).status.is_terminal() {

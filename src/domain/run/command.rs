@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::artifact::{FileWanted, Files};
 use super::{ApprovalStatus, DecidedApproval, Decision, Effects, LogLevel, Machine, Run, StepStatus};
-use crate::domain::taskpack::{Plan, StepKind};
+use crate::domain::taskpack::{FailureAction, Plan, StepKind};
 use crate::domain::time::format_micros;
 
 /// Why a command was refused. Nothing has changed then.
@@ -30,6 +31,9 @@ pub enum Refusal {
     /// The step is not running.
     #[error("the step is not running")]
     NotRunning,
+    /// What a worker says of a policy does not say whether it allows.
+    #[error("a policy is answered by outputs with `allowed`: true or false")]
+    NoVerdict,
 }
 
 /// A decision of an approval.
@@ -176,22 +180,34 @@ impl Run {
         machine.finish()
     }
 
-    /// A worker takes a step, and gets its parameters.
+    /// A worker takes a step, and gets its parameters. The log has what the worker calls itself.
     ///
     /// # Errors
     /// [`Refusal::NotReady`] if it is not its turn. A step whose parameters cannot be rendered fails: then
     /// there are effects and no parameters.
-    pub fn start(&mut self, plan: &Plan, n: usize, now: i64) -> Result<(Option<Value>, Effects), Refusal> {
+    pub fn start(
+        &mut self,
+        plan: &Plan,
+        n: usize,
+        worker: Option<&str>,
+        now: i64,
+    ) -> Result<(Option<Value>, Effects), Refusal> {
         let mut machine = Machine::new(plan, self, now);
         machine.cause = "worker";
         if n >= machine.run.steps.len() || machine.run.ended_at.is_some() || !machine.is_startable(n) {
             return Err(Refusal::NotReady);
         }
-        let StepKind::Run { with, .. } = machine.kind(n) else { return Err(Refusal::NotReady) };
-        let given = match machine.render(Some(n), with) {
+        let rendered = match machine.kind(n) {
+            StepKind::Run { with, .. } => machine.render(Some(n), with),
+            _ => Ok(Value::Null),
+        };
+        let given = match rendered {
             Ok(given) => {
                 machine.enter(n);
                 machine.begin(n);
+                if let (Some(entry), Some(worker)) = (machine.effects.logs.last_mut(), worker) {
+                    entry.metadata.insert("worker".to_owned(), worker.to_owned());
+                }
                 Some(given)
             }
             Err(error) => {
@@ -208,22 +224,142 @@ impl Run {
     /// # Errors
     /// [`Refusal::NotRunning`] if the step is not running: it was cancelled, or its time was over.
     pub fn complete(&mut self, plan: &Plan, n: usize, ended: Completed, now: i64) -> Result<Effects, Refusal> {
-        let mut machine = Machine::new(plan, self, now);
-        machine.cause = "worker";
-        let is_running = machine.run.steps.get(n).is_some_and(|step| step.status == StepStatus::Running);
-        if !is_running || !matches!(machine.kind(n), StepKind::Run { .. }) {
-            return Err(Refusal::NotRunning);
-        }
-        match ended {
-            Completed::Succeeded(outputs) => machine.succeed(n, Some(outputs)),
-            Completed::Failed { error, is_retryable } => machine.attempt_failed(n, &error, is_retryable),
-        }
+        let mut machine = Machine::at_work(plan, self, n, now)?;
+        machine.ended(n, ended)?;
+        machine.advance();
+        Ok(machine.finish())
+    }
+
+    /// An attempt of a step ended well, with what became of the files that the run is to leave behind. Where
+    /// the worker has yet to say that of some, these are returned, and the run is not to be kept.
+    ///
+    /// # Errors
+    /// As [`Self::complete`].
+    pub fn complete_with(
+        &mut self,
+        plan: &Plan,
+        n: usize,
+        outputs: Value,
+        files: &Files<'_>,
+        now: i64,
+    ) -> Result<(Vec<FileWanted>, Effects), Refusal> {
+        let mut machine = Machine::at_work(plan, self, n, now)?;
+        machine.ended(n, Completed::Succeeded(outputs))?;
+        let is_done = machine.step(n).status == StepStatus::Succeeded;
+        let wanted = if is_done && machine.is_work(n) { machine.take_files(files) } else { Vec::new() };
+        machine.advance();
+        Ok((wanted, machine.finish()))
+    }
+
+    /// The files of which the worker of a step can say already where they would be.
+    #[must_use]
+    pub fn files_wanted(&self, plan: &Plan, n: usize) -> Vec<FileWanted> {
+        let mut run = self.clone();
+        let mut machine = Machine::new(plan, &mut run, 0);
+        if machine.is_work(n) { machine.files().into_iter().map(|(_, file)| file).collect() } else { Vec::new() }
+    }
+
+    /// A worker gives a step back before it did anything: as if the attempt had never begun.
+    ///
+    /// # Errors
+    /// As [`Self::complete`].
+    pub fn release(&mut self, plan: &Plan, n: usize, now: i64) -> Result<Effects, Refusal> {
+        let mut machine = Machine::at_work(plan, self, n, now)?;
+        machine.run.steps[n].attempts -= 1;
+        machine.transit(n, StepStatus::Pending, None);
+        let id = machine.step(n).id.clone();
+        machine.log(LogLevel::Info, "step.released", format!("Step released: {id}"), Some(n), &[]);
+        machine.advance();
+        Ok(machine.finish())
+    }
+
+    /// The worker of a step was not heard of in time: the attempt failed.
+    ///
+    /// # Errors
+    /// As [`Self::complete`].
+    pub fn expire(&mut self, plan: &Plan, n: usize, reason: &str, now: i64) -> Result<Effects, Refusal> {
+        let mut machine = Machine::at_work(plan, self, n, now)?;
+        machine.cause = "expiry";
+        machine.ended(n, Completed::Failed { error: reason.to_owned(), is_retryable: true })?;
         machine.advance();
         Ok(machine.finish())
     }
 }
 
+impl<'a> Machine<'a> {
+    /// The machine of a run of which a worker has a step.
+    fn at_work(plan: &'a Plan, run: &'a mut Run, n: usize, now: i64) -> Result<Self, Refusal> {
+        let mut machine = Self::new(plan, run, now);
+        machine.cause = "worker";
+        let is_running = machine.run.steps.get(n).is_some_and(|step| step.status == StepStatus::Running);
+        if is_running && machine.asks_workers(n) { Ok(machine) } else { Err(Refusal::NotRunning) }
+    }
+}
+
 impl Machine<'_> {
+    fn is_work(&self, n: usize) -> bool {
+        matches!(self.kind(n), StepKind::Run { .. })
+    }
+
+    fn ended(&mut self, n: usize, ended: Completed) -> Result<(), Refusal> {
+        match (self.kind(n), ended) {
+            (StepKind::GatePolicy { failure_action, retry_count, .. }, ended) => {
+                self.judge(n, *failure_action, *retry_count, ended)?;
+            }
+            (_, Completed::Succeeded(outputs)) => self.succeed(n, Some(outputs)),
+            (_, Completed::Failed { error, is_retryable }) => {
+                let most = self.plan.failure.max_attempts;
+                if !self.tries_again(n, &error, is_retryable, most) {
+                    self.fail(n, &error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A worker says whether a policy allows, or that it could not tell. Without a verdict no gate passes,
+    /// but by a person.
+    fn judge(&mut self, n: usize, action: FailureAction, retries: u32, ended: Completed) -> Result<(), Refusal> {
+        let (reason, verdict, is_retryable) = match ended {
+            Completed::Succeeded(verdict) => match verdict.get("allowed").and_then(Value::as_bool) {
+                Some(true) => {
+                    self.succeed(n, Some(verdict));
+                    return Ok(());
+                }
+                Some(false) => ("policy-denied".to_owned(), Some(verdict), true),
+                None => return Err(Refusal::NoVerdict),
+            },
+            Completed::Failed { error, is_retryable } => (format!("policy-not-evaluated: {error}"), None, is_retryable),
+        };
+        if self.tries_again(n, &reason, is_retryable, retries.saturating_add(1)) {
+            return Ok(());
+        }
+        match (action, verdict) {
+            _ if self.run.is_aborted => self.fail(n, &reason),
+            (FailureAction::RequestOverride, _) => {
+                self.transit(n, StepStatus::Pending, Some(&reason));
+                let id = self.step(n).id.clone();
+                let why = [("reason", reason)];
+                self.log(LogLevel::Warn, "policy.hold", format!("Policy holds the run: {id}"), Some(n), &why);
+                self.arrive(n, &id);
+            }
+            (FailureAction::Warn, Some(verdict)) => {
+                let id = self.step(n).id.clone();
+                let why = [("reason", reason)];
+                self.log(
+                    LogLevel::Warn,
+                    "policy.warned",
+                    format!("Policy denied, and only warns: {id}"),
+                    Some(n),
+                    &why,
+                );
+                self.succeed(n, Some(verdict));
+            }
+            (FailureAction::Abort | FailureAction::Warn, _) => self.fail(n, &reason),
+        }
+        Ok(())
+    }
+
     /// Notes a decision.
     fn note(&mut self, id: &str, decided: DecidedApproval) {
         let Some(approval) = self.run.approvals.get_mut(id) else { return };
@@ -249,7 +385,7 @@ impl Machine<'_> {
         match self.kind(n) {
             _ if !step.is_reached || step.status != StepStatus::Pending => None,
             StepKind::GateApproval { approval_id, .. } => Some(approval_id),
-            StepKind::GatePolicy { .. } => Some(&step.id),
+            StepKind::GatePolicy { .. } if !self.asks_workers(n) => Some(&step.id),
             _ => None,
         }
     }
@@ -265,19 +401,20 @@ impl Machine<'_> {
         self.log(LogLevel::Info, "step.completed", format!("Step completed: {id}"), Some(n), &metadata);
     }
 
-    fn attempt_failed(&mut self, n: usize, error: &str, is_retryable: bool) {
+    /// Whether a step whose attempt failed is tried again, and if so, when.
+    fn tries_again(&mut self, n: usize, error: &str, is_retryable: bool, most: u32) -> bool {
         let attempts = self.step(n).attempts;
-        let policy = &self.plan.failure;
         // After an abort nothing begins any more, not even again.
-        if !is_retryable || attempts >= policy.max_attempts || self.run.is_aborted {
-            return self.fail(n, error);
+        if !is_retryable || attempts >= most || self.run.is_aborted {
+            return false;
         }
-        let next = self.now.saturating_add(i64::from(policy.backoff_seconds) * 1_000_000);
+        let next = self.now.saturating_add(i64::from(self.plan.failure.backoff_seconds) * 1_000_000);
         self.transit(n, StepStatus::Pending, Some(error));
         self.run.steps[n].next_attempt_at = Some(next);
         let id = self.step(n).id.clone();
         let metadata =
             [("attempt", attempts.to_string()), ("reason", error.to_owned()), ("nextAttemptAt", format_micros(next))];
         self.log(LogLevel::Warn, "step.failed", format!("Attempt failed: {id}: {error}"), Some(n), &metadata);
+        true
     }
 }

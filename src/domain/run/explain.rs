@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::advance::AWAITING;
 use super::{Machine, Run, RunStatus, Step, StepStatus};
 use crate::domain::taskpack::{Plan, StepKind};
 
@@ -12,7 +13,7 @@ pub enum Waiting {
     Step(usize),
     /// A decision of an approval.
     Approval(String),
-    /// A worker that does what it uses.
+    /// A worker that does what it uses; empty where that is not known.
     Worker(String),
     /// The time of its next attempt, microseconds.
     Backoff(i64),
@@ -42,7 +43,39 @@ pub fn preorder(steps: &[Step]) -> Vec<usize> {
     order
 }
 
+/// A step that a worker can take, now or when its time has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// Its number.
+    pub n: usize,
+    /// What does it.
+    pub uses: String,
+    /// Before when it is not tried again, microseconds.
+    pub not_before: Option<i64>,
+}
+
 impl Run {
+    /// The steps that workers can take, now or once their time has come.
+    #[must_use]
+    pub fn ready(&self, plan: &Plan) -> Vec<Ready> {
+        if self.ended_at.is_some() || self.is_aborted {
+            return Vec::new();
+        }
+        let mut run = self.clone();
+        let machine = Machine::new(plan, &mut run, 0);
+        let overview = machine.overview();
+        let is_open = |n: &usize| machine.asks_workers(*n) && machine.step(*n).status == StepStatus::Pending;
+        let found = (0..machine.run.steps.len()).filter(is_open).filter_map(|n| {
+            let not_before = match machine.waits(n, &overview) {
+                Waiting::Worker(_) => None,
+                Waiting::Backoff(at) if machine.full(n, &overview).is_none() => Some(at),
+                _ => return None,
+            };
+            Some(Ready { n, uses: machine.kind(n).uses()?.into_owned(), not_before })
+        });
+        found.collect()
+    }
+
     /// What the steps of a run wait for: one for each that is pending, by its number.
     #[must_use]
     pub fn waiting(&self, plan: &Plan, now: i64) -> Vec<(usize, Waiting)> {
@@ -70,7 +103,7 @@ impl Machine<'_> {
         if let Some(status) = self.run.plain_status() {
             return status;
         }
-        let is_leaf = |n: &usize| matches!(self.kind(*n), StepKind::Run { .. });
+        let is_leaf = |n: &usize| self.asks_workers(*n);
         let is_at_work = |n: &usize| {
             let step = self.step(*n);
             step.status == StepStatus::Running || step.status == StepStatus::Pending && step.is_reached
@@ -85,9 +118,18 @@ impl Machine<'_> {
         }
     }
 
+    /// Whether a step is for workers: a policy until it is left to people.
+    pub(super) fn asks_workers(&self, n: usize) -> bool {
+        match self.kind(n) {
+            StepKind::Run { .. } => true,
+            StepKind::GatePolicy { .. } => self.step(n).reason.as_deref() != Some(AWAITING),
+            _ => false,
+        }
+    }
+
     /// Whether a worker may take a step now.
     pub(super) fn is_startable(&self, n: usize) -> bool {
-        matches!(self.kind(n), StepKind::Run { .. })
+        self.asks_workers(n)
             && self.step(n).status == StepStatus::Pending
             && matches!(self.waits(n, &self.overview()), Waiting::Worker(_))
     }
@@ -100,12 +142,13 @@ impl Machine<'_> {
         }
         match self.kind(n) {
             StepKind::GateApproval { approval_id, .. } => Waiting::Approval(approval_id.clone()),
-            StepKind::GatePolicy { .. } => Waiting::Approval(step.id.clone()),
-            StepKind::Run { uses, .. } => {
+            StepKind::GatePolicy { .. } if !self.asks_workers(n) => Waiting::Approval(step.id.clone()),
+            StepKind::Unknown => Waiting::Worker(String::new()),
+            kind @ (StepKind::Run { .. } | StepKind::GatePolicy { .. }) => {
                 match (step.next_attempt_at.filter(|at| *at > self.now), self.full(n, overview)) {
                     (Some(at), _) => Waiting::Backoff(at),
                     (None, Some(container)) => Waiting::Place(container),
-                    (None, None) => Waiting::Worker(uses.clone()),
+                    (None, None) => Waiting::Worker(kind.uses().unwrap_or_default().into_owned()),
                 }
             }
             _ => Waiting::Children,
@@ -140,7 +183,7 @@ impl Machine<'_> {
         let mut overview =
             Overview { works: vec![false; count], busy: vec![0; count], first_open: HashMap::with_capacity(count) };
         for (n, step) in self.run.steps.iter().enumerate() {
-            if step.status == StepStatus::Running && matches!(self.kind(n), StepKind::Run { .. }) {
+            if step.status == StepStatus::Running && self.asks_workers(n) {
                 self.note_work(n, &mut overview);
             }
             // The steps of a lane are numbered in their order.

@@ -12,7 +12,10 @@ mod artifact;
 mod build;
 mod command;
 mod explain;
+pub mod import;
+pub mod objective;
 mod scope;
+pub mod uses;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,9 +24,9 @@ use serde_json::{Map, Value};
 
 use super::taskpack::{Plan, PlanStep, StepKind};
 
-pub use artifact::{Artifact, ArtifactStatus};
+pub use artifact::{Artifact, ArtifactStatus, FileAnswer, FileWanted, Files};
 pub use command::{Completed, Decide, Decided, Refusal};
-pub use explain::{Waiting, preorder};
+pub use explain::{Ready, Waiting, preorder};
 
 /// The most steps of a run: planned ones and those of loops.
 pub const MAX_STEPS: usize = super::taskpack::MAX_NODES;
@@ -299,7 +302,8 @@ pub struct Transition {
     pub to: StepStatus,
     /// When, microseconds.
     pub at: i64,
-    /// What moved it: `created`, `worker`, `advance`, `decision`, `expiry`, `cancel`.
+    /// What moved it: `created`, `worker`, `advance`, `decision`, `expiry`, `cancel`; `imported` where a report
+    /// from elsewhere told it.
     pub cause: String,
     /// The reason that the step has now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -352,6 +356,14 @@ pub struct Effects {
     pub transitions: Vec<Transition>,
     /// The log entries, in their order.
     pub logs: Vec<LogEntry>,
+}
+
+impl Effects {
+    /// Adds what came after.
+    pub fn extend(&mut self, more: Self) {
+        self.transitions.extend(more.transitions);
+        self.logs.extend(more.logs);
+    }
 }
 
 /// A run with its plan, at a time: what commands work on.

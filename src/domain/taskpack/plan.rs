@@ -1,5 +1,6 @@
 //! The plan: what a run of a manifest with its inputs will do, every default written out.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -266,6 +267,8 @@ pub enum StepKind {
         /// Whether the outputs of all branches count as its own.
         output_union: bool,
     },
+    /// Something that a run elsewhere did. No manifest has it.
+    Unknown,
 }
 
 /// One branch.
@@ -409,6 +412,7 @@ impl StepKind {
             Self::Map { .. } => "Map",
             Self::Loop { .. } => "Loop",
             Self::Conditional { .. } => "Conditional",
+            Self::Unknown => "Unknown",
         }
     }
 
@@ -417,9 +421,21 @@ impl StepKind {
         let (branches, steps): (&[Branch], &[PlanStep]) = match self {
             Self::Parallel { steps, .. } | Self::Map { steps, .. } | Self::Loop { body: steps, .. } => (&[], steps),
             Self::Conditional { branches, otherwise, .. } => (branches, otherwise),
-            Self::Run { .. } | Self::GateApproval { .. } | Self::GatePolicy { .. } => (&[], &[]),
+            Self::Run { .. } | Self::GateApproval { .. } | Self::GatePolicy { .. } | Self::Unknown => (&[], &[]),
         };
         branches.iter().flat_map(|branch| &branch.steps).chain(steps)
+    }
+
+    /// What a worker must be able to do for this: what a step uses, `policy:` and the id of a policy.
+    #[must_use]
+    pub fn uses(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Run { uses, .. } if !uses.is_empty() => Some(Cow::Borrowed(uses)),
+            Self::GatePolicy { policy_id, .. } if !policy_id.is_empty() => {
+                Some(Cow::Owned(format!("policy:{policy_id}")))
+            }
+            _ => None,
+        }
     }
 
     /// How many steps may run at the same time, where that is bounded.

@@ -197,7 +197,9 @@ fn status(step: &PlanStep) -> SimulatedStatus {
         return SimulatedStatus::Skipped;
     }
     match step.kind {
-        StepKind::Run { .. } | StepKind::Parallel { .. } | StepKind::Map { .. } => SimulatedStatus::Pending,
+        StepKind::Run { .. } | StepKind::Parallel { .. } | StepKind::Map { .. } | StepKind::Unknown => {
+            SimulatedStatus::Pending
+        }
         StepKind::GateApproval { .. } => SimulatedStatus::RequiresApproval,
         StepKind::GatePolicy { .. } => SimulatedStatus::RequiresPolicy,
         StepKind::Loop { .. } => SimulatedStatus::WillIterate,
@@ -248,7 +250,7 @@ fn add_details(kind: &StepKind, simulated: &mut SimulatedStep) {
                 output_union: *output_union,
             });
         }
-        StepKind::Parallel { .. } | StepKind::Map { .. } => {}
+        StepKind::Parallel { .. } | StepKind::Map { .. } | StepKind::Unknown => {}
     }
 }
 

@@ -17,7 +17,7 @@ use crate::graphql::types::run::Run;
 use crate::graphql::types::run_parts::ApprovalDecision;
 use crate::graphql::types::user_error::{
     ApprovalAlreadyDecided, ApprovalNotFound, GrantsMissing, IdempotencyKeyReused, InputInvalid, PlanHashMismatch,
-    PlanInvalid, RunIdConflict, RunNotActive, RunNotFound, UserError, expected,
+    PlanInvalid, RunIdConflict, RunImported, RunNotActive, RunNotFound, UserError, expected,
 };
 use crate::graphql::view::View;
 use crate::service::run::{CreateRun, Runs, Subject};
@@ -123,6 +123,8 @@ enum DecideApprovalResult {
     AlreadyDecided(ApprovalAlreadyDecided),
     /// The run has ended.
     RunNotActive(RunNotActive),
+    /// It happens elsewhere.
+    RunImported(RunImported),
 }
 
 /// What became of a cancellation.
@@ -134,17 +136,19 @@ enum CancelRunResult {
     RunNotFound(RunNotFound),
     /// It completed or failed before.
     RunNotActive(RunNotActive),
+    /// It happens elsewhere.
+    RunImported(RunImported),
 }
 
 /// The commands of a request.
 ///
 /// # Errors
 /// On a server that only reads.
-fn runs(request: &RequestContext) -> Result<Runs, ApiError> {
+pub(super) fn runs(request: &RequestContext) -> Result<&Runs, ApiError> {
     if request.writer.is_none() {
         return Err(ApiError::unavailable());
     }
-    Ok(Runs::new(request.store.clone(), Arc::clone(&request.clock)))
+    Ok(&request.runs)
 }
 
 /// What ids name; `None` if one is no node of the graph.
@@ -236,6 +240,7 @@ impl RunMutation {
                 UserError::PlanHashMismatch(refused) => Ok(refused.into()),
                 UserError::ApprovalAlreadyDecided(refused) => Ok(refused.into()),
                 UserError::RunNotActive(refused) => Ok(refused.into()),
+                UserError::RunImported(refused) => Ok(refused.into()),
                 _ => Err(ApiError::internal()),
             },
         }
@@ -255,6 +260,7 @@ impl RunMutation {
             Err(error) => match expected(error)? {
                 UserError::RunNotFound(refused) => Ok(refused.into()),
                 UserError::RunNotActive(refused) => Ok(refused.into()),
+                UserError::RunImported(refused) => Ok(refused.into()),
                 _ => Err(ApiError::internal()),
             },
         }

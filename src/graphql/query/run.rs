@@ -9,12 +9,12 @@ use crate::graphql::context::{RequestContext, Seat};
 use crate::graphql::error::ApiError;
 use crate::graphql::permission::Needs;
 use crate::graphql::scalar::{DateTime, Json};
+use crate::graphql::types::objective::{TaskPackObjectives, WorkQueue};
 use crate::graphql::types::run::{Run, RunStatus};
 use crate::graphql::types::run_parts::{RunApproval, RunApprovalStatus};
 use crate::graphql::types::simulation::Simulation;
 use crate::graphql::types::user_error::{InputInvalid, PlanInvalid, UserError, expected};
 use crate::service::query::RunsAsked;
-use crate::service::run::Runs;
 use crate::storage::{ApprovalFilter as Asked, ApprovalPlace, Page, Rows, RunPlace};
 
 /// What narrows a list of runs. All that is given must hold.
@@ -163,6 +163,31 @@ impl RunQuery {
         Ok(Connection::new(&listed, &page, rows, total, place, |found| RunApproval::listed(&view, found)))
     }
 
+    /// How the runs of a task pack did, beside what the pack aims at; null if it has no runs.
+    #[graphql(guard = "Needs(Scope::Viewer)")]
+    async fn task_pack_objectives(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The name of the pack.")] pack: String,
+        #[graphql(desc = "Its version.")] version: String,
+    ) -> Result<Option<TaskPackObjectives>, ApiError> {
+        let view = self.0.view(ctx).await?;
+        let found = view.scope().pack_objectives(&pack, &version).await?;
+        Ok(found.map(|(plan, measured)| TaskPackObjectives::new(pack, version, plan.slo.as_ref(), &measured)))
+    }
+
+    /// The steps that wait for workers now, by what a worker must be able to do, the longest wait first; the first
+    /// 1,000. It is a live figure: as of an earlier commit there is none, and the list is empty.
+    #[graphql(guard = "Needs(Scope::Viewer)")]
+    async fn work_queue(&self, ctx: &Context<'_>) -> Result<Vec<WorkQueue>, ApiError> {
+        if self.0.is_asked() {
+            return Ok(Vec::new());
+        }
+        let request = RequestContext::of(ctx)?;
+        let queues = request.store.queue_depth(&request.tenant, request.clock.now()).await?;
+        Ok(queues.into_iter().map(Into::into).collect())
+    }
+
     /// What a run of a manifest would do. Nothing is kept.
     #[graphql(guard = "Needs(Scope::Viewer)")]
     async fn simulate_task_pack(
@@ -175,8 +200,7 @@ impl RunQuery {
             Ok(given) => given,
             Err(refused) => return Ok(refused.into()),
         };
-        let runs = Runs::new(request.store.clone(), request.clock.clone());
-        match runs.simulate(input.manifest, given).await {
+        match request.runs.simulate(input.manifest, given).await {
             Ok(simulation) => Ok(Simulation::new(simulation)?.into()),
             Err(error) => match expected(error)? {
                 UserError::PlanInvalid(refused) => Ok(refused.into()),

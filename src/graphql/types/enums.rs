@@ -250,6 +250,8 @@ words! {
         ExecutedUnsigned = "EXECUTED_UNSIGNED",
         /// An execution ran while its pack was revoked.
         ExecutedRevoked = "EXECUTED_REVOKED",
+        /// The runs of a task pack miss what it aims at.
+        ObjectiveMissed = "OBJECTIVE_MISSED",
         /// An execution reports a result that was never seen.
         DanglingResultRef = "DANGLING_RESULT_REF",
     }

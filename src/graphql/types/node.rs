@@ -127,8 +127,10 @@ pub async fn find_record(view: &View, id: GlobalId) -> Result<Option<Node>, ApiE
             RevisionChain::find(view, sequence, &ChainPick::Uid(uid)).await?.map(Into::into)
         }
         GlobalId::Finding(source, code, subject) => {
-            let Some(source) = scope.source(&source) else { return Ok(None) };
-            let found = view.load(FindingsKey(source.id, subject, FindingState::Open)).await?.unwrap_or_default();
+            // What is about task packs is of the tenant and of no source.
+            let source = if source.is_empty() { Some(0) } else { scope.source(&source).map(|source| source.id) };
+            let Some(source) = source else { return Ok(None) };
+            let found = view.load(FindingsKey(source, subject, FindingState::Open)).await?.unwrap_or_default();
             found.iter().find(|finding| finding.code == code).map(|finding| Finding::new(view, finding.clone()).into())
         }
         GlobalId::Cluster(source, name) => {

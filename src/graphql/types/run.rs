@@ -127,12 +127,17 @@ impl RunWait {
             run::Waiting::Approval(approval) => {
                 let expires = detail.run.run.approvals.get(approval).and_then(|approval| approval.expires_at);
                 let until = expires.map(DateTime);
-                Self { kind: RunWaitKind::Approval, approval_id: Some(approval.clone()), until, ..none }
+                Self { kind: RunWaitKind::Approval, approval_id: told(approval), until, ..none }
             }
-            run::Waiting::Worker(uses) => Self { kind: RunWaitKind::Worker, uses: Some(uses.clone()), ..none },
+            run::Waiting::Worker(uses) => Self { kind: RunWaitKind::Worker, uses: told(uses), ..none },
             run::Waiting::Backoff(at) => Self { kind: RunWaitKind::Backoff, until: Some(DateTime(*at)), ..none },
         }
     }
+}
+
+/// A text; null where it is empty, since nobody told it.
+pub(super) fn told(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The plan of a run, by the run's row.
@@ -177,13 +182,17 @@ impl Run {
         })
     }
 
+    fn is_imported(&self) -> bool {
+        self.stored.source.is_some()
+    }
+
     fn list(&self, field: &str) -> List {
         List::new(&self.view, field, &self.stored.run_id)
     }
 }
 
 /// A run of a task pack. Its plan was made when it was created, and is never made anew; its status is that of
-/// its steps.
+/// its steps. One that happens elsewhere is as reports of it tell.
 #[Object]
 impl Run {
     /// The global id.
@@ -196,20 +205,29 @@ impl Run {
         &self.stored.run_id
     }
 
-    /// The name of its pack.
-    async fn pack(&self) -> &str {
-        &self.stored.pack
+    /// The source that reports it, of a run that happens elsewhere; null for a run of this server.
+    async fn imported_from(&self) -> Option<&str> {
+        self.stored.source.as_deref()
     }
 
-    /// The version of its pack.
-    async fn version(&self) -> &str {
-        &self.stored.version
+    /// The name of its pack; null where it is not known.
+    async fn pack(&self) -> Option<String> {
+        told(&self.stored.pack)
     }
 
-    /// The hash of its plan: what a decision must name, so that nobody approves another plan than they saw.
+    /// The version of its pack; null where it is not known.
+    async fn version(&self) -> Option<String> {
+        told(&self.stored.version)
+    }
+
+    /// The hash of its plan: what a decision must name, so that nobody approves another plan than they saw. Of a
+    /// run elsewhere the one that was reported last, whatever the commit; null if it is no digest.
     #[expect(clippy::unused_async, reason = "fields are asynchronous")]
-    async fn plan_hash(&self) -> Result<Digest, ApiError> {
-        plan_hash(&self.stored.plan_hash)
+    async fn plan_hash(&self) -> Result<Option<Digest>, ApiError> {
+        if self.is_imported() {
+            return Ok(self.stored.plan_hash.parse().ok().map(Digest));
+        }
+        plan_hash(&self.stored.plan_hash).map(Some)
     }
 
     /// Where it stands.
@@ -217,12 +235,12 @@ impl Run {
         self.stored.run.status.into()
     }
 
-    /// When it was created.
+    /// When it was created. Lists have a run elsewhere at the first time that was reported of it.
     async fn created_at(&self) -> DateTime {
-        DateTime(self.stored.created_at)
+        DateTime(self.stored.run.created_at)
     }
 
-    /// Who created it.
+    /// Who created it; of a run elsewhere, who reported it first.
     async fn created_by(&self) -> &str {
         &self.stored.created_by
     }
@@ -247,20 +265,29 @@ impl Run {
         Int53(self.stored.seq)
     }
 
-    /// What happens when a step fails.
-    async fn failure_policy(&self) -> Result<FailurePolicy, ApiError> {
-        Ok(FailurePolicy::of(&plan_of(&self.view, self.stored.id).await?.failure))
+    /// What happens when a step fails; null of a run elsewhere whose state was not reported.
+    async fn failure_policy(&self) -> Result<Option<FailurePolicy>, ApiError> {
+        if self.is_imported() && self.stored.plan_hash.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(FailurePolicy::of(&plan_of(&self.view, self.stored.id).await?.failure)))
     }
 
-    /// The value of each input, defaults included.
-    async fn inputs(&self) -> Result<Json, ApiError> {
-        Ok(Json(plan_of(&self.view, self.stored.id).await?.inputs.clone().into()))
+    /// The value of each input, defaults included; null where they are not known.
+    async fn inputs(&self) -> Result<Option<Json>, ApiError> {
+        if self.is_imported() {
+            return Ok(None);
+        }
+        Ok(Some(Json(plan_of(&self.view, self.stored.id).await?.inputs.clone().into())))
     }
 
-    /// The manifest as it was sent, YAML.
-    async fn manifest(&self) -> Result<String, ApiError> {
+    /// The manifest as it was sent, YAML; null where it is not known.
+    async fn manifest(&self) -> Result<Option<String>, ApiError> {
+        if self.is_imported() {
+            return Ok(None);
+        }
         let text = self.view.load(ManifestKey(self.stored.id)).await?;
-        Ok(text.map(|text| text.to_string()).unwrap_or_default())
+        Ok(Some(text.map(|text| text.to_string()).unwrap_or_default()))
     }
 
     /// What its creator said that it acts on: their global ids.
@@ -346,7 +373,8 @@ impl Run {
         let all: Vec<(i64, run::Artifact)> = (0..).zip(self.stored.run.artifacts.iter().cloned()).collect();
         let total = Total::Known(i64::try_from(all.len()).unwrap_or(i64::MAX));
         let rows = page.of(all, |(place, _)| *place, |place| *place);
-        Ok(Connection::new(&listed, &page, rows, total, |(place, _)| *place, |(_, artifact)| Artifact(artifact)))
+        let shown = |(_, artifact)| Artifact { run_id: self.stored.run_id.clone(), artifact };
+        Ok(Connection::new(&listed, &page, rows, total, |(place, _)| *place, shown))
     }
 
     /// Its log, oldest entry first. Entries are numbered from 1, without gaps.
@@ -359,7 +387,7 @@ impl Run {
     ) -> Result<Connection<LogEntry>, ApiError> {
         let listed = self.list("runLogs");
         let page: Page<i64> = PageArgs::new(first, after, last, before).page(&listed)?;
-        let logged = self.stored.run.logged;
+        let logged = self.view.scope().run_logged(&self.stored).await?;
         let rows = self.view.scope().run_log(self.stored.id, logged, &page).await?;
         Ok(Connection::new(&listed, &page, rows, Total::Known(logged), |entry| entry.seq, LogEntry))
     }

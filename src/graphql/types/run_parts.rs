@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object};
 
-use super::run::{Run, RunWait, plan_of};
+use super::run::{Run, RunWait, plan_of, told};
 use crate::domain::run::{self, Decision};
 use crate::domain::taskpack::StepKind;
 use crate::domain::taskpack::template;
 use crate::graphql::connection::{Connection, List, Listed, PageArgs, Total};
 use crate::graphql::context::RequestContext;
 use crate::graphql::error::ApiError;
-use crate::graphql::scalar::{DateTime, Int53, Json};
+use crate::graphql::scalar::{DateTime, Digest, Int53, Json};
 use crate::graphql::view::{BareRunKey, View};
 use crate::service::query::RunDetail;
 use crate::storage::{Page, StoredApproval, StoredTransition};
@@ -49,6 +49,8 @@ pub enum RunStepKind {
     Loop,
     /// The steps of the first branch whose condition is true.
     Conditional,
+    /// Something that a run elsewhere did.
+    Unknown,
 }
 
 impl RunStepKind {
@@ -63,6 +65,7 @@ impl RunStepKind {
             StepKind::Map { .. } => Self::Map,
             StepKind::Loop { .. } => Self::Loop,
             StepKind::Conditional { .. } => Self::Conditional,
+            StepKind::Unknown => Self::Unknown,
         }
     }
 }
@@ -148,10 +151,10 @@ impl RunStep {
         self.kind_of().max_parallel().map(|most| Int53(i64::from(most)))
     }
 
-    /// What a worker must be able to do.
+    /// What a worker must be able to do; null where it is not known.
     async fn uses(&self) -> Option<&str> {
         match self.kind_of() {
-            StepKind::Run { uses, .. } => Some(uses),
+            StepKind::Run { uses, .. } => Some(uses.as_str()).filter(|uses| !uses.is_empty()),
             _ => None,
         }
     }
@@ -159,7 +162,7 @@ impl RunStep {
     /// The approval that it waits for, of a gate.
     async fn approval_id(&self) -> Option<&str> {
         match self.kind_of() {
-            StepKind::GateApproval { approval_id, .. } => Some(approval_id),
+            StepKind::GateApproval { approval_id, .. } => Some(approval_id.as_str()).filter(|id| !id.is_empty()),
             _ => None,
         }
     }
@@ -314,12 +317,14 @@ impl RunApproval {
         &self.approval.grants
     }
 
-    /// Whether the caller may decide it.
-    #[expect(clippy::unused_async, reason = "fields are asynchronous")]
+    /// Whether the caller may decide it. Nobody may here, if its run happens elsewhere.
     async fn decidable_by_me(&self, ctx: &Context<'_>) -> Result<bool, ApiError> {
         let principal = &RequestContext::of(ctx)?.principal;
-        let is_operator = principal.has(crate::auth::Scope::Operator);
-        Ok(is_operator && self.approval.grants.iter().all(|grant| principal.grants.has(grant)))
+        if !principal.has(crate::auth::Scope::Operator) {
+            return Ok(false);
+        }
+        let run = self.view.load(BareRunKey(self.run)).await?.ok_or_else(ApiError::internal)?;
+        Ok(run.source.is_none() && self.approval.grants.iter().all(|grant| principal.grants.has(grant)))
     }
 
     /// What is asked, in the words of the pack with its inputs filled in; null where it has none.
@@ -399,55 +404,78 @@ pub enum RunArtifactStatus {
 }
 
 /// What a run leaves behind.
-pub struct Artifact(pub run::Artifact);
+pub struct Artifact {
+    /// The run.
+    pub run_id: String,
+    /// What it leaves behind.
+    pub artifact: run::Artifact,
+}
 
 /// What a run leaves behind, as its pack declares.
 #[Object(name = "RunArtifact")]
 impl Artifact {
     /// Its name.
     async fn name(&self) -> &str {
-        &self.0.name
+        &self.artifact.name
     }
 
     /// What it is.
     #[graphql(name = "type")]
     async fn kind(&self) -> RunArtifactType {
-        if self.0.is_file { RunArtifactType::File } else { RunArtifactType::Object }
+        if self.artifact.is_file { RunArtifactType::File } else { RunArtifactType::Object }
     }
 
     /// Where it stands.
     async fn status(&self) -> RunArtifactStatus {
-        self.0.status.into()
+        self.artifact.status.into()
     }
 
-    /// The path or the expression, as the pack has it.
-    async fn source(&self) -> &str {
-        &self.0.source
+    /// The path or the expression, as the pack has it; null where it is not known.
+    async fn source(&self) -> Option<String> {
+        told(&self.artifact.source)
     }
 
     /// The path of a file where the worker found it.
     async fn source_path(&self) -> Option<&str> {
-        self.0.source_path.as_deref()
+        self.artifact.source_path.as_deref()
     }
 
     /// Where the content of a file is kept.
     async fn stored_path(&self) -> Option<&str> {
-        self.0.stored_path.as_deref()
+        self.artifact.stored_path.as_deref()
+    }
+
+    /// The SHA-256 of the content of a file.
+    async fn digest(&self) -> Option<Digest> {
+        self.artifact.digest.map(Digest)
+    }
+
+    /// The size of the content of a file, in bytes.
+    async fn size(&self) -> Option<Int53> {
+        self.artifact.size.map(Int53)
+    }
+
+    /// Where the content of a file can be had, relative to the server: with the same access as here, whole or in
+    /// ranges. Null while there is none.
+    async fn url(&self) -> Option<String> {
+        let run::Artifact { name, .. } = &self.artifact;
+        let has_content = self.artifact.digest.is_some() && self.artifact.status == run::ArtifactStatus::Captured;
+        has_content.then(|| format!("/v1/task-runner/runs/{}/artifacts/{name}/content", self.run_id))
     }
 
     /// Why it could not be kept.
     async fn notes(&self) -> Option<&str> {
-        self.0.notes.as_deref()
+        self.artifact.notes.as_deref()
     }
 
     /// When it was kept.
     async fn captured_at(&self) -> Option<DateTime> {
-        self.0.captured_at.map(DateTime)
+        self.artifact.captured_at.map(DateTime)
     }
 
     /// The value of an object.
     async fn value(&self) -> Option<Json> {
-        self.0.expression_json.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(Json)
+        self.artifact.expression_json.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(Json)
     }
 }
 
@@ -541,7 +569,8 @@ impl RunTransition {
         DateTime(self.0.transition.at)
     }
 
-    /// What moved it: `created`, `worker`, `advance`, `decision`, `expiry`, `cancel`.
+    /// What moved it: `created`, `worker`, `advance`, `decision`, `expiry`, `cancel`; `imported` where a report from
+    /// elsewhere told it.
     async fn cause(&self) -> &str {
         &self.0.transition.cause
     }

@@ -5,6 +5,8 @@ use async_graphql::{Interface, SimpleObject};
 use crate::domain::run::Refusal;
 use crate::domain::taskpack;
 use crate::graphql::error::ApiError;
+use crate::graphql::scalar::Int53;
+use crate::graphql::types::lease::FileCapture;
 use crate::service::run::RunError;
 
 /// A failure that a client can expect.
@@ -36,6 +38,14 @@ pub enum UserError {
     ApprovalAlreadyDecided(ApprovalAlreadyDecided),
     /// The run has ended.
     RunNotActive(RunNotActive),
+    /// The run happens elsewhere.
+    RunImported(RunImported),
+    /// The worker has the step no more.
+    LeaseLost(LeaseLost),
+    /// Lines before the first one are missing.
+    LogOutOfSequence(LogOutOfSequence),
+    /// The worker has yet to say what became of files.
+    CapturesNeeded(CapturesNeeded),
 }
 
 /// One thing that is wrong with a manifest or its inputs.
@@ -134,6 +144,36 @@ failures! {
         ["input", "decision"];
     /// The run has ended.
     RunNotActive = "RUN_NOT_ACTIVE", "The run is not active any more.", ["input", "runId"];
+    /// The run happens elsewhere, and is only reported here: nobody here can move it.
+    RunImported = "RUN_IMPORTED", "The run happens elsewhere, and is only reported here.", ["input", "runId"];
+    /// The worker has the step no more: its time was over, it has reported, or the run was cancelled.
+    LeaseLost = "LEASE_LOST", "The lease does not hold any more.", ["input", "token"];
+}
+
+/// Lines before the first one are missing.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct LogOutOfSequence {
+    /// A stable word.
+    code: String,
+    /// One sentence for people.
+    message: String,
+    /// Where in the input, if it is one place.
+    path: Option<Vec<String>>,
+    /// The number of the line to go on from.
+    next_seq: Int53,
+}
+
+/// The worker has yet to say what became of files.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct CapturesNeeded {
+    /// A stable word.
+    code: String,
+    /// One sentence for people.
+    message: String,
+    /// Where in the input, if it is one place.
+    path: Option<Vec<String>>,
+    /// The files: to be uploaded, or said not to be there, in the same report sent again.
+    captures: Vec<FileCapture>,
 }
 
 impl InputInvalid {
@@ -156,11 +196,32 @@ pub fn expected(error: RunError) -> Result<UserError, ApiError> {
         RunError::Exists => RunIdConflict::new().into(),
         RunError::KeyReused => IdempotencyKeyReused::new().into(),
         RunError::NotFound => RunNotFound::new().into(),
+        RunError::Imported => RunImported::new().into(),
         RunError::Refused(Refusal::UnknownApproval) => ApprovalNotFound::new().into(),
         RunError::Refused(Refusal::MissingGrants) => GrantsMissing::new().into(),
         RunError::Refused(Refusal::PlanHashMismatch) => PlanHashMismatch::new().into(),
         RunError::Refused(Refusal::AlreadyDecided) => ApprovalAlreadyDecided::new().into(),
+        RunError::Refused(Refusal::NoVerdict) => InputInvalid::of("outputs", error.sentence()).into(),
         RunError::Refused(_) => RunNotActive::new().into(),
+        RunError::LeaseLost => LeaseLost::new().into(),
+        RunError::BadClaim(field, message) => InputInvalid::of(field, message).into(),
+        RunError::LinesMissing(next) => LogOutOfSequence {
+            code: "LOG_OUT_OF_SEQUENCE".to_owned(),
+            message: error.sentence(),
+            path: Some(vec!["input".to_owned(), "firstSeq".to_owned()]),
+            next_seq: Int53(next),
+        }
+        .into(),
+        RunError::UnknownArtifact(_) | RunError::NotUploaded(_) => {
+            InputInvalid::of("artifacts", error.sentence()).into()
+        }
+        RunError::FilesWanted(files) => CapturesNeeded {
+            code: "CAPTURES_NEEDED".to_owned(),
+            message: "Files are to be looked for first.".to_owned(),
+            path: Some(vec!["input".to_owned(), "artifacts".to_owned()]),
+            captures: files.into_iter().map(Into::into).collect(),
+        }
+        .into(),
         RunError::UnknownSubject(_) => InputInvalid::of("subjects", error.sentence()).into(),
         RunError::Store(error) => return Err(error.into()),
         RunError::Query(error) => return Err(error.into()),

@@ -7,13 +7,22 @@ use std::time::{Duration, Instant};
 /// The principal a request counts for. Authentication puts it into the request's extensions;
 /// requests without one share [`PrincipalKey::anonymous`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PrincipalKey(pub Arc<str>);
+pub struct PrincipalKey {
+    name: Arc<str>,
+    is_worker: bool,
+}
 
 impl PrincipalKey {
+    /// The key of a principal; workers may ask more often.
+    #[must_use]
+    pub fn new(name: Arc<str>, is_worker: bool) -> Self {
+        Self { name, is_worker }
+    }
+
     /// The key of requests nobody signed.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self("anonymous".into())
+        Self::new("anonymous".into(), false)
     }
 }
 
@@ -27,6 +36,7 @@ const REMEMBERED: usize = 10_000;
 /// is served at once.
 pub struct Rate {
     per_minute: f64,
+    of_workers: f64,
     now: Now,
     buckets: Mutex<HashMap<PrincipalKey, Bucket>>,
 }
@@ -37,10 +47,16 @@ struct Bucket {
 }
 
 impl Rate {
-    /// Buckets that refill with `per_minute` tokens a minute.
+    /// Buckets that refill with `per_minute` tokens a minute, those of workers with `of_workers`.
     #[must_use]
-    pub fn new(per_minute: u32, now: Now) -> Self {
-        Self { per_minute: f64::from(per_minute.max(1)), now, buckets: Mutex::default() }
+    pub fn new(per_minute: u32, of_workers: u32, now: Now) -> Self {
+        let [per_minute, of_workers] = [per_minute, of_workers].map(|tokens| f64::from(tokens.max(1)));
+        Self { per_minute, of_workers, now, buckets: Mutex::default() }
+    }
+
+    /// How many tokens a bucket holds, and gets in a minute.
+    fn size(&self, principal: &PrincipalKey) -> f64 {
+        if principal.is_worker { self.of_workers } else { self.per_minute }
     }
 
     /// Takes `tokens` from the bucket of `principal`; more than a bucket holds counts as all of it.
@@ -48,10 +64,11 @@ impl Rate {
     /// # Errors
     /// The whole seconds to wait until there are as many.
     pub fn take(&self, principal: &PrincipalKey, tokens: u32) -> Result<(), u64> {
+        let size = self.size(principal);
         self.with_bucket(principal, |bucket| {
-            let wanted = f64::from(tokens).min(self.per_minute);
+            let wanted = f64::from(tokens).min(size);
             if bucket.tokens < wanted {
-                return Err(self.wait_for(wanted - bucket.tokens));
+                return Err(wait_for(wanted - bucket.tokens, size));
             }
             bucket.tokens -= wanted;
             Ok(())
@@ -61,9 +78,10 @@ impl Rate {
     /// The whole seconds until [`Self::take`] can take `tokens`; at least one.
     #[must_use]
     pub fn wait(&self, principal: &PrincipalKey, tokens: u32) -> u64 {
+        let size = self.size(principal);
         self.with_bucket(principal, |bucket| {
-            let wanted = f64::from(tokens).min(self.per_minute);
-            self.wait_for((wanted - bucket.tokens).max(0.0))
+            let wanted = f64::from(tokens).min(size);
+            wait_for((wanted - bucket.tokens).max(0.0), size)
         })
     }
 
@@ -71,30 +89,35 @@ impl Rate {
         let now = (self.now)();
         let mut buckets = locked(&self.buckets);
         self.forget_full(&mut buckets, now);
-        let full = || Bucket { tokens: self.per_minute, filled: now };
+        let size = self.size(principal);
+        let full = || Bucket { tokens: size, filled: now };
         let bucket = buckets.entry(principal.clone()).or_insert_with(full);
-        bucket.tokens = self.level(bucket, now);
+        bucket.tokens = level(bucket, size, now);
         bucket.filled = now;
         act(bucket)
-    }
-
-    fn wait_for(&self, missing: f64) -> u64 {
-        let time = Duration::from_secs_f64(missing * 60.0 / self.per_minute);
-        let rest = u64::from(time.subsec_nanos() > 0);
-        (time.as_secs() + rest).max(1)
-    }
-
-    fn level(&self, bucket: &Bucket, now: Instant) -> f64 {
-        let passed = now.saturating_duration_since(bucket.filled).as_secs_f64();
-        (bucket.tokens + passed * self.per_minute / 60.0).min(self.per_minute)
     }
 
     /// A full bucket says nothing an absent one does not.
     fn forget_full(&self, buckets: &mut HashMap<PrincipalKey, Bucket>, now: Instant) {
         if buckets.len() >= REMEMBERED {
-            buckets.retain(|_, bucket| self.level(bucket, now) < self.per_minute);
+            buckets.retain(|principal, bucket| {
+                let size = self.size(principal);
+                level(bucket, size, now) < size
+            });
         }
     }
+}
+
+/// The whole seconds until a bucket of a size has got what is missing.
+fn wait_for(missing: f64, size: f64) -> u64 {
+    let time = Duration::from_secs_f64(missing * 60.0 / size);
+    let rest = u64::from(time.subsec_nanos() > 0);
+    (time.as_secs() + rest).max(1)
+}
+
+fn level(bucket: &Bucket, size: f64, now: Instant) -> f64 {
+    let passed = now.saturating_duration_since(bucket.filled).as_secs_f64();
+    (bucket.tokens + passed * size / 60.0).min(size)
 }
 
 /// Counts of operations in flight.
@@ -181,8 +204,11 @@ mod tests {
     #[test]
     fn a_bucket_empties_and_refills_with_time() {
         let time = Arc::new(Mutex::new(Instant::now()));
-        let rate = Rate::new(60, turned(&time));
-        let (one, other) = (PrincipalKey("one".into()), PrincipalKey("other".into()));
+        let rate = Rate::new(60, 600, turned(&time));
+        let key = |name: &str, is_worker| PrincipalKey::new(name.into(), is_worker);
+        let (one, other, worker) = (key("one", false), key("other", false), key("worker", true));
+        assert_eq!(rate.take(&worker, 600), Ok(()));
+        assert_eq!(rate.take(&worker, 5), Err(1));
         assert_eq!(rate.take(&one, 60), Ok(()));
         assert_eq!(rate.take(&one, 5), Err(5));
         assert_eq!(rate.take(&other, 5), Ok(()));
@@ -194,9 +220,9 @@ mod tests {
     #[test]
     fn full_buckets_are_forgotten() {
         let time = Arc::new(Mutex::new(Instant::now()));
-        let rate = Rate::new(60, turned(&time));
+        let rate = Rate::new(60, 60, turned(&time));
         for number in 0..REMEMBERED {
-            rate.take(&PrincipalKey(number.to_string().into()), 1).unwrap();
+            rate.take(&PrincipalKey::new(number.to_string().into(), false), 1).unwrap();
         }
         *time.lock().unwrap() += Duration::from_mins(1);
         rate.take(&PrincipalKey::anonymous(), 1).unwrap();
@@ -206,7 +232,8 @@ mod tests {
     #[test]
     fn a_place_is_free_again_when_dropped() {
         let in_flight = InFlight::new(2, 1);
-        let (one, other) = (PrincipalKey("one".into()), PrincipalKey("other".into()));
+        let key = |name: &str| PrincipalKey::new(name.into(), false);
+        let (one, other) = (key("one"), key("other"));
         let first = in_flight.enter(&one).ok().unwrap();
         assert_eq!(in_flight.enter(&one).err(), Some(Full::Principal));
         let _second = in_flight.enter(&other).ok().unwrap();

@@ -29,6 +29,8 @@ pub struct GraphqlLimits {
     pub in_flight_each: usize,
     /// Operations a minute of one principal, weighted by cost.
     pub operations_per_minute: u32,
+    /// The same of one that is a worker.
+    pub worker_operations_per_minute: u32,
     /// The cost up to which an operation counts as one.
     pub cost_per_operation: u64,
     /// Errors of one refused request: validation can find one a token.
@@ -56,6 +58,7 @@ impl Default for GraphqlLimits {
             in_flight: 256,
             in_flight_each: 32,
             operations_per_minute: 600,
+            worker_operations_per_minute: 60_000,
             cost_per_operation: 100,
             errors: 20,
             message_bytes: 1024,

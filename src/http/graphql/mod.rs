@@ -40,6 +40,7 @@ pub use self::reply::publish;
 use crate::graphql::code;
 use crate::graphql::guard::{self, Guarded, Known};
 use crate::graphql::limits::GuardLimits;
+use crate::graphql::patience::Patience;
 use crate::graphql::written::WriteLists;
 
 /// Methods of `/graphql`.
@@ -69,7 +70,7 @@ impl<E: Executor> GraphqlService<E> {
     pub fn new(executor: E, limits: GraphqlLimits) -> Self {
         Self {
             executor,
-            rate: Arc::new(Rate::new(limits.operations_per_minute, Arc::new(Instant::now))),
+            rate: Arc::new(rate(&limits, Arc::new(Instant::now))),
             in_flight: InFlight::new(limits.in_flight, limits.in_flight_each),
             documents: Arc::new(Documents::new(limits.cached_documents, limits.cached_document_bytes)),
             limits: Arc::new(limits),
@@ -80,7 +81,7 @@ impl<E: Executor> GraphqlService<E> {
     /// The service on another clock.
     #[must_use]
     pub fn with_clock(mut self, now: Now) -> Self {
-        self.rate = Arc::new(Rate::new(self.limits.operations_per_minute, now));
+        self.rate = Arc::new(rate(&self.limits, now));
         self
     }
 
@@ -118,21 +119,21 @@ impl<E: Executor> GraphqlService<E> {
             ));
         }
         let body = input::read(&parts.headers, body, &self.limits).await?;
-        let _place = self.admit(parts)?;
+        let patience = Patience::new(Box::new(self.admit(parts)?));
         let request = input::from_json(&body, &self.limits)?;
         drop(body);
         let checked = self.guard(parts, request, media)?;
-        self.execute(parts, checked, media).await
+        self.execute(parts, checked, media, &patience).await
     }
 
     async fn get(&self, parts: &Parts, media: Media) -> Result<Reply, Refusal> {
-        let _place = self.admit(parts)?;
+        let patience = Patience::new(Box::new(self.admit(parts)?));
         let request = input::from_uri(&parts.uri, &self.limits)?;
         let checked = self.guard(parts, request, media)?;
         if checked.guarded.operation == Some(OperationType::Mutation) {
             return Err(Refusal::method("POST", "Send mutations by POST."));
         }
-        self.execute(parts, checked, media).await
+        self.execute(parts, checked, media, &patience).await
     }
 
     /// Takes a place in flight and one token, the least any request costs.
@@ -175,14 +176,20 @@ impl<E: Executor> GraphqlService<E> {
         Ok(Checked { guarded, is_known: known.is_some() })
     }
 
-    async fn execute(&self, parts: &Parts, mut checked: Checked, media: Media) -> Result<Reply, Refusal> {
+    async fn execute(
+        &self,
+        parts: &Parts,
+        mut checked: Checked,
+        media: Media,
+        patience: &Arc<Patience>,
+    ) -> Result<Reply, Refusal> {
         let trace = trace_id(parts);
         let new = checked.new_document(&self.limits.guard);
-        let mut request = (self.prepare)(parts, checked.guarded.request);
+        let mut request = (self.prepare)(parts, checked.guarded.request).data(Arc::clone(patience));
         if !checked.guarded.repeats {
             request = request.data(WriteLists);
         }
-        let executed = self.run(request, &trace).await?;
+        let executed = self.run(request, &trace, patience).await?;
         if let Some((text, document)) = new.filter(|_| !reply::is_request_error(&executed)) {
             self.documents.keep(&text, document);
         }
@@ -190,9 +197,19 @@ impl<E: Executor> GraphqlService<E> {
     }
 
     /// Runs to the end, the time-out or a panic, whichever is first.
-    async fn run(&self, request: Request, trace: &str) -> Result<Executed, Refusal> {
-        let run = AssertUnwindSafe(self.executor.execute(request)).catch_unwind();
-        match tokio::time::timeout(self.limits.execution_timeout, run).await {
+    async fn run(&self, request: Request, trace: &str, patience: &Patience) -> Result<Executed, Refusal> {
+        let mut run = std::pin::pin!(AssertUnwindSafe(self.executor.execute(request)).catch_unwind());
+        let end = tokio::time::Instant::now() + self.limits.execution_timeout;
+        let mut extra = patience.extra();
+        let ended = loop {
+            let ended = tokio::time::timeout_at(end + extra, &mut run).await;
+            // Meanwhile it may have begun to wait.
+            if ended.is_ok() || patience.extra() == extra {
+                break ended;
+            }
+            extra = patience.extra();
+        };
+        match ended {
             Ok(Ok(executed)) => Ok(executed),
             Ok(Err(_panic)) => {
                 tracing::error!(trace, "an operation panicked");
@@ -276,6 +293,10 @@ fn respond(media: Media, outcome: Result<Reply, Refusal>) -> Response {
 #[must_use]
 pub fn refuse(headers: &HeaderMap, refusal: Refusal) -> Response {
     respond(Media::negotiate(headers).unwrap_or(Media::Json), Err(refusal))
+}
+
+fn rate(limits: &GraphqlLimits, now: Now) -> Rate {
+    Rate::new(limits.operations_per_minute, limits.worker_operations_per_minute, now)
 }
 
 fn too_often(seconds: u64) -> Refusal {

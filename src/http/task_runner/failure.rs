@@ -76,11 +76,19 @@ impl From<RunError> for Failure {
             RunError::BadRunId => return Self::Plan(vec![PlanError { path: "runId".to_owned(), message }]),
             RunError::Store(error) | RunError::Query(QueryError::Store(error)) => return error.into(),
             RunError::Query(_) | RunError::Broken => return internal(),
-            RunError::UnknownSubject(_) | RunError::TooLong(_) => (StatusCode::BAD_REQUEST, "BAD_USER_INPUT"),
             RunError::Exists => (StatusCode::CONFLICT, "RUN_ID_CONFLICT"),
             RunError::KeyReused => (StatusCode::CONFLICT, "IDEMPOTENCY_CONFLICT"),
             RunError::NotFound => (StatusCode::NOT_FOUND, "RUN_NOT_FOUND"),
+            RunError::Imported => (StatusCode::CONFLICT, "RUN_IMPORTED"),
             RunError::Refused(refusal) => refused(&refusal),
+            RunError::LeaseLost => (StatusCode::CONFLICT, "LEASE_LOST"),
+            RunError::UnknownArtifact(_) => (StatusCode::NOT_FOUND, "ARTIFACT_NOT_FOUND"),
+            RunError::UnknownSubject(_)
+            | RunError::TooLong(_)
+            | RunError::BadClaim(..)
+            | RunError::LinesMissing(_)
+            | RunError::NotUploaded(_)
+            | RunError::FilesWanted(_) => (StatusCode::BAD_REQUEST, "BAD_USER_INPUT"),
         };
         Self::Rest(RestError::new(status, code, message))
     }
@@ -93,7 +101,9 @@ fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::PlanHashMismatch => (StatusCode::CONFLICT, "PLAN_HASH_MISMATCH"),
         Refusal::AlreadyDecided => (StatusCode::CONFLICT, "APPROVAL_ALREADY_DECIDED"),
         // Steps begin and end by workers, who have no route here.
-        Refusal::RunNotActive | Refusal::NotReady | Refusal::NotRunning => (StatusCode::CONFLICT, "RUN_NOT_ACTIVE"),
+        Refusal::RunNotActive | Refusal::NotReady | Refusal::NotRunning | Refusal::NoVerdict => {
+            (StatusCode::CONFLICT, "RUN_NOT_ACTIVE")
+        }
     }
 }
 

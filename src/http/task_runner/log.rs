@@ -127,7 +127,8 @@ impl Position {
             return Ok(Vec::new());
         };
         let page = Page { limit: PAGE, backward: false, from: Some(self.after) };
-        let page = scope.run_log(run.id, run.run.logged, &page).await?;
+        let logged = scope.run_logged(&run).await?;
+        let page = scope.run_log(run.id, logged, &page).await?;
         self.after = page.rows.last().map_or(self.after, |last| last.seq);
         self.is_waiting = !page.more;
         self.is_over = !page.more && (!parameters.follow || run.run.status.is_terminal());

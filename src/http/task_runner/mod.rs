@@ -1,6 +1,7 @@
 //! The `TaskRunner` contract: `/v1/task-runner/…`. It holds no rule of its own: each route reads what was
 //! sent, calls a use case, and writes its answer in the contract's shape.
 
+mod content;
 mod failure;
 mod input;
 mod log;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -53,6 +54,10 @@ pub fn routes(app: &Arc<App>, admission: Admission) -> Router<Arc<App>> {
         .route("/v1/task-runner/runs/{runId}", get(state))
         .route("/v1/task-runner/runs/{runId}/logs", get(logs))
         .route("/v1/task-runner/runs/{runId}/artifacts", get(artifacts))
+        .route(
+            "/v1/task-runner/runs/{runId}/artifacts/{name}/content",
+            get(content::get).put(content::put).layer(DefaultBodyLimit::disable()),
+        )
         .route("/v1/task-runner/runs/{runId}/approvals/{approvalId}", post(decide))
         .route("/v1/task-runner/runs/{runId}/cancel", post(cancel))
         .method_not_allowed_fallback(super::error::other_method)
@@ -238,7 +243,14 @@ impl Call {
 
     async fn state(&self, run: Named<String>) -> Answer {
         let (tenant, run_id) = self.named(Permission::Viewer, run)?;
-        Ok(Json(RunState::of(&self.find(&tenant, &run_id).await?)).into_response())
+        let scope = Scope::now(&self.app.store, tenant).await?;
+        let run = scope.find_run(&run_id).await?.ok_or_else(unknown_run)?;
+        // What was reported is in the contract's shape.
+        if let Some(report) = scope.run_report(&run).await? {
+            return Ok(Json(report).into_response());
+        }
+        let detail = scope.run_detail(&run_id).await?.ok_or_else(unknown_run)?;
+        Ok(Json(RunState::of(&detail)).into_response())
     }
 
     async fn artifacts(&self, run: Named<String>) -> Answer {

@@ -54,7 +54,7 @@ impl<'a> RunState<'a> {
             run_id: &run.run_id,
             plan_hash: &run.plan_hash,
             failure_policy: &plan.failure,
-            created_at: format_micros(run.created_at),
+            created_at: format_micros(run.run.created_at),
             updated_at: format_micros(run.run.updated_at),
             steps: preorder(steps).into_iter().map(|n| RunStateStep::of(&steps[n], plan)).collect(),
         }

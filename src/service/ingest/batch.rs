@@ -174,16 +174,10 @@ impl<'t> Batch<'t> {
     }
 
     async fn take(&mut self, prepared: &Prepared, principal: &str) -> Result<(), StoreError> {
-        let mut result = ItemResult {
-            index: prepared.index,
-            outcome: Outcome::Duplicate,
-            record: None,
-            seq: None,
-            warnings: prepared.warnings.clone(),
-            error: None,
-        };
+        let mut result = prepared.unchanged();
         match &prepared.item {
-            Item::Bookmark => {}
+            // Reports of runs are written apart.
+            Item::Bookmark | Item::Imported(_) => {}
             Item::Reject(refusal) => {
                 result.outcome = Outcome::Rejected;
                 result.error = Some(refusal.clone());

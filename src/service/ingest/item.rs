@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::record::Record;
+use crate::domain::run::import::ImportItem;
 
 /// How strictly items are held to their contracts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -129,11 +130,28 @@ pub struct Prepared {
     pub warnings: Vec<Warning>,
 }
 
+impl Prepared {
+    /// The result of the item where it says nothing new.
+    #[must_use]
+    pub fn unchanged(&self) -> ItemResult {
+        ItemResult {
+            index: self.index,
+            outcome: Outcome::Duplicate,
+            record: None,
+            seq: None,
+            warnings: self.warnings.clone(),
+            error: None,
+        }
+    }
+}
+
 /// What a prepared item is.
 #[derive(Debug, Clone)]
 pub enum Item {
     /// A record that was seen.
     Sighting(Box<Sighting>),
+    /// A report of a run that happened elsewhere.
+    Imported(Box<ImportItem>),
     /// A mark of the watch stream: nothing to keep.
     Bookmark,
     /// Not a record; to be kept raw.

@@ -2,6 +2,7 @@
 
 pub mod batch;
 mod heartbeat;
+mod imports;
 pub mod item;
 pub mod prepare;
 pub mod snapshot;

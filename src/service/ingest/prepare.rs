@@ -1,8 +1,8 @@
-//! From the text of one item to a record, a quarantine entry or a rejection.
+//! From the text of one item to a record, a report of a run, a quarantine entry or a rejection.
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::auth::IngestBinding;
 use crate::domain::contract::{self, ContractKind};
@@ -10,6 +10,7 @@ use crate::domain::envelope::{self, Envelope, EnvelopeError, EventType};
 use crate::domain::json::{self, JsonErrorKind, JsonLimits};
 use crate::domain::kind;
 use crate::domain::record::Record;
+use crate::domain::run::import::{ImportItem, ImportWarning};
 use crate::service::reader::ItemError;
 
 use super::item::{Item, Mode, Prepared, Refusal, Sighting, Warning};
@@ -100,8 +101,57 @@ fn open(terms: &Terms, index: u64, line: Option<u64>, text: &[u8], value: Value)
                 message: "the watch failed: what happened until the next listing may be missing".to_owned(),
             }],
         },
+        EventType::Bare if let Some(kind) = reported_kind(&envelope.object) => {
+            report(terms, index, line, text, kind, &envelope.object)
+        }
         _ => read(terms, index, line, text, envelope),
     }
+}
+
+/// The kind of a report of a run that happened elsewhere. What has an `apiVersion` is a record.
+fn reported_kind(object: &Map<String, Value>) -> Option<&'static str> {
+    let kind = object.get("kind").filter(|_| !object.contains_key("apiVersion"))?.as_str()?;
+    ImportItem::KINDS.into_iter().find(|known| *known == kind)
+}
+
+fn report(
+    terms: &Terms,
+    index: u64,
+    line: Option<u64>,
+    text: &[u8],
+    kind: &str,
+    object: &Map<String, Value>,
+) -> Prepared {
+    let refusal = |code: &str, path: &str, message: String| Refusal {
+        code: code.to_owned(),
+        path: path.to_owned(),
+        line,
+        message,
+    };
+    if !terms.binding.allows(&terms.source, "", kind) {
+        let message = "this token may not send reports of this source and kind".to_owned();
+        return refused(index, Item::Reject(refusal(FORBIDDEN, "$", message)));
+    }
+    let item = match ImportItem::read(object) {
+        Ok(Some(item)) => item,
+        Ok(None) => return quarantined(index, refusal("INVALID_RECORD", "$.kind", "it is no report".to_owned()), text),
+        Err(error) => {
+            return quarantined(index, refusal("INVALID_RECORD", &error.path.to_string(), error.message), text);
+        }
+    };
+    let warnings = item.warnings();
+    if terms.mode == Mode::Strict
+        && let Some(first) = warnings.first()
+    {
+        let refusal = refusal("CONTRACT_BREACH", &first.path.to_string(), first.message.clone());
+        return refused(index, Item::Quarantine { refusal, bytes: text.to_vec(), strict: true });
+    }
+    let warning = |breach: ImportWarning| Warning {
+        code: "CONTRACT_BREACH".to_owned(),
+        path: breach.path.to_string(),
+        message: breach.message,
+    };
+    Prepared { index, item: Item::Imported(Box::new(item)), warnings: warnings.into_iter().map(warning).collect() }
 }
 
 fn read(terms: &Terms, index: u64, line: Option<u64>, text: &[u8], envelope: Envelope) -> Prepared {

@@ -2,6 +2,9 @@
 //!
 //! A transaction on disk costs one sync whatever it holds, so requests that wait together are
 //! written together, and each is answered when its transaction is on disk.
+//!
+//! Reports of runs that happened elsewhere have a transaction of their own, before that of the records: if the
+//! latter fails, the items are sent again, and what is reported again changes nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use crate::domain::digest::Digest;
 use crate::storage::{Changes, Entry, NewRefusal, QuarantineReason, Store, StoreError};
 
 use super::batch::{self, QuarantineBounds, Request};
+use super::imports::{self, Imports};
 use super::item::{Item, ItemResult, Prepared, Refusal};
 use super::prepare::FORBIDDEN;
 use super::snapshot::{SnapshotScope, close_omitted};
@@ -304,9 +308,16 @@ impl WriterTask {
         requests: &[Request<'_>],
     ) -> Result<Vec<Vec<ItemResult>>, StoreError> {
         let now = self.clock.now();
-        let mut tx = self.store.write(&place.0, &place.1, now).await?;
-        let results = batch::write(&mut tx, requests, self.limits.quarantine, now).await?;
-        tx.commit().await?;
+        let imports = Imports::write(&self.store, &place.0, &place.1, requests, now).await?;
+        let mut results = if let Some(results) = imports::alone(requests) {
+            results
+        } else {
+            let mut tx = self.store.write(&place.0, &place.1, now).await?;
+            let results = batch::write(&mut tx, requests, self.limits.quarantine, now).await?;
+            tx.commit().await?;
+            results
+        };
+        imports.tell(&mut results);
         Ok(results)
     }
 
@@ -317,13 +328,15 @@ impl WriterTask {
         items: &[Replayed],
     ) -> Result<Vec<ItemResult>, StoreError> {
         let now = self.clock.now();
-        let mut tx = self.store.write(&place.0, &place.1, now).await?;
         // Each under the name of its first sender, who still is the one who says so.
         let requests: Vec<Request> = items
             .iter()
             .map(|replayed| Request { principal: &replayed.sender, items: std::slice::from_ref(&replayed.item) })
             .collect();
-        let results = batch::write(&mut tx, &requests, self.limits.quarantine, now).await?;
+        let imports = Imports::write(&self.store, &place.0, &place.1, &requests, now).await?;
+        let mut tx = self.store.write(&place.0, &place.1, now).await?;
+        let mut results = batch::write(&mut tx, &requests, self.limits.quarantine, now).await?;
+        imports.tell(&mut results);
         let results: Vec<ItemResult> = results.into_iter().flatten().collect();
         let ids: Vec<i64> = items.iter().map(|replayed| replayed.quarantine).collect();
         let reasons = tx.quarantine_reasons(&ids).await?;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use super::{Event, MAX_VERSIONS, QueryError, Scope};
+use crate::domain::run::import::RunReport;
+use crate::domain::run::objective::Measured;
 use crate::domain::run::{LogEntry, Waiting};
 use crate::domain::taskpack::Plan;
 use crate::storage::{
@@ -99,6 +101,32 @@ impl Scope {
         Ok(self.as_of.find_run(run_id).await?)
     }
 
+    /// The report of the state of a run elsewhere that holds now; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_report(&self, run: &StoredRun) -> Result<Option<RunReport>, QueryError> {
+        if run.source.is_none() {
+            return Ok(None);
+        }
+        Ok(self.as_of.run_report(run.id).await?)
+    }
+
+    /// How the newest runs of a pack did, and the plan of the newest; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn pack_objectives(
+        &self,
+        pack: &str,
+        version: &str,
+    ) -> Result<Option<(Arc<Plan>, Measured)>, QueryError> {
+        let Some(newest) = self.as_of.newest_run(pack, version).await? else { return Ok(None) };
+        let plan = self.as_of.run_plans(&[newest]).await?.remove(&newest);
+        let plan = plan.ok_or_else(|| StoreError::Corrupt("a run has no plan".to_owned()))?;
+        Ok(Some((plan, self.as_of.measure_pack(pack, version).await?)))
+    }
+
     /// A page of runs, newest first.
     ///
     /// # Errors
@@ -164,7 +192,7 @@ impl Scope {
             return Err(QueryError::TooMany(MAX_VERSIONS, "page through the transitions of the run"));
         }
         let at = |at: i64, event: Event| RunEvent { n: 0, at, event, transition: None };
-        let mut events = vec![at(run.created_at, Event::Created)];
+        let mut events = vec![at(run.run.created_at, Event::Created)];
         events.extend(moved.rows.into_iter().map(|moved| RunEvent {
             n: 0,
             at: moved.transition.at,
@@ -177,7 +205,16 @@ impl Scope {
         Ok(Some(numbered.filter(is_asked).collect()))
     }
 
-    /// A page of a run's log, oldest first; `logged` is how many entries it has as of the commit. Entries
+    /// How many entries the log of a run has. Workers append between commits: as of an earlier one, those are
+    /// known that its run had when it last changed until then.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn run_logged(&self, run: &StoredRun) -> Result<i64, QueryError> {
+        if self.is_latest { Ok(self.as_of.run_logged(run.id).await?) } else { Ok(run.run.logged) }
+    }
+
+    /// A page of a run's log, oldest first; `logged` is how many entries it has, as [`Self::run_logged`] tells. Entries
     /// are numbered from 1 without gaps, so that a page from the end is one from where it begins.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! Runs of task packs: each command changes one run in one transaction, under the lock of its row.
 
+mod import;
+mod lease;
 mod log;
+mod objective;
 mod read;
 mod write;
 
@@ -10,10 +13,13 @@ use super::error::StoreError;
 use crate::domain::run::Run;
 use crate::domain::taskpack::Plan;
 
+pub use import::{FoundImport, ImportChange, LockedImport};
+pub use lease::{LeaseKey, LeaseState, NewLease, QueueDepth, StoredLease, Upload};
+pub use objective::TenantQueue;
 pub use read::{
     ApprovalFilter, ApprovalPlace, DueRun, RunFilter, RunPlace, StoredApproval, StoredRun, StoredTransition,
 };
-pub use write::{Creation, LockedRun, NewRun, RunChange, RunEdge, RunTx, RunVertex};
+pub use write::{Creation, Live, LockedRun, NewRun, RunChange, RunEdge, RunTx, RunVertex};
 
 /// The largest plan or manifest that is read back, in bytes: far above what is taken.
 const MAX_UNPACKED: usize = 64 << 20;

@@ -17,6 +17,9 @@ use crate::storage::page::{Page, Rows};
 use crate::storage::read::AsOf;
 use crate::storage::sql::{self, Statement};
 
+/// How many chunks of a log are read at once: each may be large, and few have what is asked for.
+const CHUNKS: i64 = 8;
+
 /// A run as of a commit, without its steps and approvals.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRun {
@@ -32,10 +35,12 @@ pub struct StoredRun {
     pub plan_hash: String,
     /// The global ids of what it acts on.
     pub subjects: Vec<String>,
-    /// When it was created, microseconds.
+    /// When it was created, microseconds; of a run elsewhere, what was first known of that. Its place in lists.
     pub created_at: i64,
-    /// Who created it.
+    /// Who created it; of a run elsewhere, who reported it first.
     pub created_by: String,
+    /// The source that reports it; `None` for a run of this server.
+    pub source: Option<String>,
     /// Its state; steps and approvals are read apart.
     pub run: Run,
     /// The commit that last changed it.
@@ -112,6 +117,7 @@ struct RunRow {
     subjects: String,
     created_at: i64,
     created_by: String,
+    source: Option<String>,
     state: String,
     from_seq: i64,
 }
@@ -148,6 +154,7 @@ impl RunRow {
             subjects: read_json(&self.subjects)?,
             created_at: self.created_at,
             created_by: self.created_by,
+            source: self.source,
             run: read_json(&self.state)?,
             seq: self.from_seq,
         })
@@ -304,19 +311,31 @@ impl AsOf {
     /// # Errors
     /// If the database fails.
     pub async fn run_log(&self, run: i64, from: i64, last: i64, limit: usize) -> Result<Vec<LogEntry>, StoreError> {
-        let fetch = i64::try_from(limit).unwrap_or(i64::MAX);
-        let args = [self.tenant.into(), run.into(), from.into(), fetch.into()];
-        let mut found = Vec::new();
-        let rows: Vec<Chunk> = self.pool.rows(&sql::RUN_LOG, &args).await?;
-        for chunk in rows {
-            if chunk.first > last || found.len() >= limit {
-                break;
+        let mut found: Vec<LogEntry> = Vec::new();
+        loop {
+            let next = found.last().map_or(from, |entry| entry.seq + 1);
+            let args = [self.tenant.into(), run.into(), next.into(), CHUNKS.into()];
+            let chunks: Vec<Chunk> = self.pool.rows(&sql::RUN_LOG, &args).await?;
+            let before = found.len();
+            for chunk in chunks.iter().take_while(|chunk| chunk.first <= last) {
+                let entries = entries(chunk.packed == 1, &chunk.entries)?;
+                found.extend(entries.into_iter().filter(|entry| (next..=last).contains(&entry.seq)));
             }
-            let entries = entries(chunk.packed == 1, &chunk.entries)?;
-            found.extend(entries.into_iter().filter(|entry| (from..=last).contains(&entry.seq)));
+            let is_over = found.len() == before || found.last().is_some_and(|entry| entry.seq >= last);
+            if found.len() >= limit || is_over {
+                found.truncate(limit);
+                return Ok(found);
+            }
         }
-        found.truncate(limit);
-        Ok(found)
+    }
+
+    /// How many entries the log of a run has now: workers append between commits.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn run_logged(&self, run: i64) -> Result<i64, StoreError> {
+        let logged: Option<(i64,)> = self.pool.row(&sql::RUN_LOGGED, &[self.tenant.into(), run.into()]).await?;
+        Ok(logged.map_or(0, |(logged,)| logged))
     }
 
     /// A page of approvals, the one that waits longest first.

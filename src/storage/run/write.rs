@@ -6,13 +6,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::log::seal;
-use super::{State, corrupt, due, pack, read_json, read_plan, write_json};
+use super::import::ImportChange;
+use super::{corrupt, due, pack, read_json, read_plan, write_json};
 use crate::domain::RULES;
 use crate::domain::digest::Digest;
 use crate::domain::identity::NaturalKey;
 use crate::domain::lineage::{EdgeKind, Field, thing};
-use crate::domain::run::{Approval, Effects, Run, Step};
+use crate::domain::run::{Approval, Effects, Ready, Run, Step};
 use crate::domain::taskpack::Plan;
 use crate::storage::driver::{Tx, json};
 use crate::storage::error::StoreError;
@@ -39,6 +39,8 @@ pub struct NewRun<'a> {
     pub idempotency_key: Option<&'a str>,
     /// The digest of what was asked for.
     pub request_digest: Digest,
+    /// The source that reports it; `None` for a run of this server.
+    pub source: Option<&'a str>,
 }
 
 /// What became of a creation.
@@ -54,15 +56,34 @@ pub enum Creation {
     Exists,
 }
 
+/// How far the log of a run is: what changes without a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromRow)]
+pub struct Live {
+    /// How many entries it has.
+    pub logged: i64,
+    /// How many bytes of lines workers wrote.
+    pub line_bytes: i64,
+    /// How many bytes are in chunks that are not packed.
+    pub open_bytes: i64,
+    /// 1 if workers wrote more than is kept.
+    pub is_cut: i64,
+}
+
 /// A run whose row is locked.
 #[derive(Debug, Clone)]
 pub struct LockedRun {
     /// Its row.
     pub id: i64,
+    /// Its name.
+    pub run_id: String,
+    /// How far its log is.
+    pub live: Live,
     /// Its plan.
     pub plan: Arc<Plan>,
     /// The hash of its plan.
     pub plan_hash: String,
+    /// The source that reports it; `None` for a run of this server.
+    pub source: Option<String>,
     /// Its state.
     pub run: Run,
 }
@@ -78,12 +99,18 @@ pub struct RunChange<'a> {
     pub before: Option<&'a Run>,
     /// The run as it is now.
     pub after: &'a Run,
+    /// Its plan.
+    pub plan: &'a Plan,
+    /// How far its log was.
+    pub live: Live,
     /// The moves and log entries.
     pub effects: &'a Effects,
     /// Who gave the command.
     pub principal: &'a str,
     /// The edges that the run asserts from now on.
     pub edges: &'a [RunEdge],
+    /// What reports told, where it happened elsewhere: then nothing here moves it.
+    pub import: Option<ImportChange<'a>>,
 }
 
 /// What an edge of a run leads to.
@@ -117,15 +144,40 @@ const OF_TENANT: i64 = 0;
 
 /// A transaction on runs of a tenant.
 pub struct RunTx {
-    tx: Tx,
-    tenant: i64,
+    pub(super) tx: Tx,
+    pub(super) tenant: i64,
+    /// What does the steps that came into the queue.
+    pub(super) queued: Vec<String>,
 }
 
 #[derive(FromRow)]
 struct Row {
     id: i64,
+    run_id: String,
     plan_hash: String,
     plan: Vec<u8>,
+    source: Option<String>,
+    state: String,
+}
+
+#[derive(FromRow)]
+struct LockedRow {
+    run: i64,
+    #[sqlx(flatten)]
+    live: Live,
+}
+
+#[derive(FromRow)]
+struct StepState {
+    run: i64,
+    state: String,
+}
+
+#[derive(FromRow)]
+struct ApprovalState {
+    run: i64,
+    approval: String,
+    state: String,
 }
 
 #[derive(FromRow)]
@@ -135,6 +187,25 @@ struct Id(i64);
 struct StepRow {
     n: i64,
     state: String,
+}
+
+#[derive(Serialize)]
+struct QueueRow<'a> {
+    n: usize,
+    uses: &'a str,
+    ready_at: i64,
+}
+
+/// An approval whose state ends.
+#[derive(Serialize)]
+struct Ended<'a> {
+    approval: &'a str,
+}
+
+impl<'a> Ended<'a> {
+    fn of(approval: &'a str) -> Self {
+        Self { approval }
+    }
 }
 
 #[derive(Serialize)]
@@ -161,7 +232,7 @@ impl Store {
             made.ok_or_else(|| corrupt("the tenant"))?
         };
         tx.execute(&sql::LEDGER_ENSURE, &[tenant.into()]).await?;
-        Ok(RunTx { tx, tenant })
+        Ok(RunTx { tx, tenant, queued: Vec::new() })
     }
 }
 
@@ -190,10 +261,14 @@ impl RunTx {
             new.created_by.into(),
             new.idempotency_key.map(ToOwned::to_owned).into(),
             new.request_digest.0.to_vec().into(),
+            new.source.map(ToOwned::to_owned).into(),
         ];
         let made: Option<Id> = self.tx.row(&sql::RUN_INSERT, &args).await?;
         match made {
-            Some(Id(id)) => Ok(Creation::Made(id)),
+            Some(Id(id)) => {
+                self.tx.execute(&sql::RUN_LIVE_INSERT, &[self.tenant.into(), id.into()]).await?;
+                Ok(Creation::Made(id))
+            }
             // Another call came first, meanwhile.
             None => Ok(self.repeated(new).await?.unwrap_or(Creation::Exists)),
         }
@@ -220,18 +295,44 @@ impl RunTx {
     /// # Errors
     /// If the database fails.
     pub async fn lock(&mut self, run_id: &str) -> Result<Option<LockedRun>, StoreError> {
-        let row: Option<Row> = self.tx.row(&sql::RUN_LOCK, &[self.tenant.into(), run_id.into()]).await?;
+        let row: Option<LockedRow> = self.tx.row(&sql::RUN_LOCK, &[self.tenant.into(), run_id.into()]).await?;
         let Some(row) = row else { return Ok(None) };
-        let args = [self.tenant.into(), row.id.into()];
-        let state: Option<State> = self.tx.row(&sql::RUN_STATE_OPEN, &args).await?;
-        let mut run: Run = read_json(&state.ok_or_else(|| corrupt("the state"))?.state)?;
-        let steps: Vec<State> = self.tx.rows(&sql::RUN_STEPS_OPEN, &args).await?;
-        run.steps = steps.iter().map(|step| read_json(&step.state)).collect::<Result<_, _>>()?;
-        let approvals: Vec<(String, String)> = self.tx.rows(&sql::RUN_APPROVALS_OPEN, &args).await?;
-        for (id, state) in approvals {
-            run.approvals.insert(id, read_json(&state)?);
+        Ok(self.load(vec![row]).await?.pop())
+    }
+
+    /// Locks runs, by their rows, and reads their states; in the order of the rows.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn lock_rows(&mut self, runs: &[i64]) -> Result<Vec<LockedRun>, StoreError> {
+        let rows: Vec<LockedRow> = self.tx.rows(&sql::RUNS_LOCK, &[self.tenant.into(), json(&runs)]).await?;
+        self.load(rows).await
+    }
+
+    async fn load(&mut self, locked: Vec<LockedRow>) -> Result<Vec<LockedRun>, StoreError> {
+        let ids: Vec<i64> = locked.iter().map(|row| row.run).collect();
+        let args = [self.tenant.into(), json(&ids)];
+        let rows: Vec<Row> = self.tx.rows(&sql::RUNS_OPEN, &args).await?;
+        let mut found = BTreeMap::new();
+        for row in rows {
+            let live = locked.iter().find(|locked| locked.run == row.id).map(|locked| locked.live).unwrap_or_default();
+            let mut run: Run = read_json(&row.state)?;
+            run.logged = live.logged;
+            let plan = Arc::new(read_plan(&row.plan)?);
+            let Row { id, run_id, plan_hash, source, .. } = row;
+            found.insert(id, LockedRun { id, run_id, live, plan, plan_hash, source, run });
         }
-        Ok(Some(LockedRun { id: row.id, plan: Arc::new(read_plan(&row.plan)?), plan_hash: row.plan_hash, run }))
+        let steps: Vec<StepState> = self.tx.rows(&sql::RUN_STEPS_OPEN, &args).await?;
+        for step in steps {
+            let run = found.get_mut(&step.run).ok_or_else(|| corrupt("the state"))?;
+            run.run.steps.push(read_json(&step.state)?);
+        }
+        let approvals: Vec<ApprovalState> = self.tx.rows(&sql::RUN_APPROVALS_OPEN, &args).await?;
+        for row in approvals {
+            let run = found.get_mut(&row.run).ok_or_else(|| corrupt("the state"))?;
+            run.run.approvals.insert(row.approval, read_json(&row.state)?);
+        }
+        if found.len() == ids.len() { Ok(found.into_values().collect()) } else { Err(corrupt("the state")) }
     }
 
     /// Writes what a command did, as one commit of the ledger.
@@ -239,36 +340,58 @@ impl RunTx {
     /// # Errors
     /// If the database fails.
     pub async fn save(&mut self, change: &RunChange<'_>) -> Result<Commit, StoreError> {
-        let RunChange { id, run_id, before, after, effects, principal, edges } = *change;
-        let kind = if before.is_none() { "RUN_CREATED" } else { "RUN_CHANGED" };
-        let digest = Digest::of_bytes(write_json(&(&effects.transitions, &effects.logs))?.as_bytes());
+        let RunChange { id, run_id, before, after, plan, live, effects, principal, edges, import } = *change;
+        let (kind, digest) = match &import {
+            Some(import) => ("RUN_IMPORTED", write_json(&(import.imported, &effects.logs))?),
+            None if before.is_none() => ("RUN_CREATED", write_json(&(&effects.transitions, &effects.logs))?),
+            None => ("RUN_CHANGED", write_json(&(&effects.transitions, &effects.logs))?),
+        };
         let entry = LedgerRow {
             kind,
             source_id: None,
             identity: &format!("run/{run_id}"),
             object_id: None,
             content_id: None,
-            content_digest: Some(digest.hex()),
+            content_digest: Some(Digest::of_bytes(digest.as_bytes()).hex()),
             previous_id: None,
             previous_digest: None,
             principal,
         };
-        self.write_log(id, effects, before.is_some() && after.ended_at.is_some()).await?;
+        // What is reported of a run that ended stays open: packed one by one, its entries were chunks of their own.
+        let is_over = before.is_some_and(|before| import.is_none() || before.ended_at.is_none());
+        self.append(id, live, &effects.logs, is_over && after.ended_at.is_some()).await?;
         let edges = self.place_edges(run_id, edges).await?;
-        let commit = take_commit(&mut self.tx, self.tenant, vec![entry], after.updated_at).await?;
+        // What is reported has times of its own: the ledger has those of this server.
+        let at = import.as_ref().map_or(after.updated_at, |import| import.at);
+        let commit = take_commit(&mut self.tx, self.tenant, vec![entry], at).await?;
         if before.is_none() {
             self.tx.execute(&sql::RUN_APPEAR, &[self.tenant.into(), id.into(), commit.seq.into()]).await?;
         }
-        self.write_state(id, after, commit.seq).await?;
+        let listed_at = import.as_ref().map_or(after.created_at, |import| import.listed_at);
+        self.write_state(id, after, listed_at, commit.seq).await?;
         self.write_steps(id, before.map_or(&[], |run| &run.steps), &after.steps, commit.seq).await?;
         self.write_approvals(id, before.map(|run| &run.approvals), &after.approvals, commit.seq).await?;
         self.write_transitions(id, after, effects, commit.seq).await?;
-        self.write_due(id, before.and_then(due), due(after)).await?;
+        match &import {
+            Some(import) => self.write_import(id, plan, import).await?,
+            None => self.write_work(id, before, after, plan).await?,
+        }
         if !edges.is_empty() {
             let args = [self.tenant.into(), commit.seq.into(), json(&edges), RULES.into()];
             self.tx.execute(&sql::LINEAGE_INSERT, &args).await?;
         }
         Ok(commit)
+    }
+
+    /// Writes what there is to do: for the time, and for workers.
+    async fn write_work(&mut self, id: i64, before: Option<&Run>, after: &Run, plan: &Plan) -> Result<(), StoreError> {
+        self.write_due(id, before.and_then(due), due(after)).await?;
+        let was_ready = before.map(|before| before.ready(plan)).unwrap_or_default();
+        self.write_queue(id, &was_ready, &after.ready(plan), after.updated_at).await?;
+        if after.is_cancelled {
+            self.take_away(id).await?;
+        }
+        Ok(())
     }
 
     /// The rows of edges, with the nodes that they lead to.
@@ -332,21 +455,21 @@ impl RunTx {
         self.find_nodes(keys).await
     }
 
-    async fn find_nodes(&mut self, keys: &[NaturalKey]) -> Result<BTreeMap<NaturalKey, i64>, StoreError> {
+    pub(super) async fn find_nodes(&mut self, keys: &[NaturalKey]) -> Result<BTreeMap<NaturalKey, i64>, StoreError> {
         let asked: Vec<NodeKey> = keys.iter().enumerate().map(|(i, key)| node_key(i, 0, key)).collect();
         let args = [self.tenant.into(), OF_TENANT.into(), json(&asked)];
         let found: Vec<(i64, i64)> = self.tx.rows(&sql::NODES_FIND, &args).await?;
         found.into_iter().map(|(i, id)| Ok((keys[index(i)?].clone(), id))).collect()
     }
 
-    async fn write_state(&mut self, id: i64, run: &Run, seq: i64) -> Result<(), StoreError> {
+    async fn write_state(&mut self, id: i64, run: &Run, listed_at: i64, seq: i64) -> Result<(), StoreError> {
         self.tx.execute(&sql::RUN_STATE_CLOSE, &[self.tenant.into(), id.into(), seq.into()]).await?;
         let args = [
             self.tenant.into(),
             id.into(),
             seq.into(),
             run.status.code().into(),
-            run.created_at.into(),
+            listed_at.into(),
             write_json(run)?.into(),
         ];
         self.tx.execute(&sql::RUN_STATE_INSERT, &args).await?;
@@ -357,16 +480,20 @@ impl RunTx {
         let changed = (0_i64..).zip(after).enumerate().filter(|(i, (_, step))| before.get(*i) != Some(*step));
         let row = |(_, (n, step)): (usize, (i64, &Step))| Ok(StepRow { n, state: write_json(step)? });
         let rows: Vec<StepRow> = changed.map(row).collect::<Result<_, StoreError>>()?;
-        if rows.is_empty() {
+        // A later report of a run elsewhere may have fewer steps.
+        let gone = (0_i64..).zip(before).skip(after.len()).map(|(n, _)| n);
+        let numbers: Vec<i64> = rows.iter().map(|row| row.n).chain(gone).collect();
+        if numbers.is_empty() {
             return Ok(());
         }
-        let numbers: Vec<i64> = rows.iter().map(|row| row.n).collect();
         let place = [self.tenant.into(), id.into(), seq.into()];
         if !before.is_empty() {
             let args = [&place[..], &[json(&numbers)]].concat();
             self.tx.execute(&sql::RUN_STEPS_CLOSE, &args).await?;
         }
-        self.tx.execute(&sql::RUN_STEPS_INSERT, &[&place[..], &[json(&rows)]].concat()).await?;
+        if !rows.is_empty() {
+            self.tx.execute(&sql::RUN_STEPS_INSERT, &[&place[..], &[json(&rows)]].concat()).await?;
+        }
         Ok(())
     }
 
@@ -389,12 +516,18 @@ impl RunTx {
                 })
             })
             .collect::<Result<_, StoreError>>()?;
-        if rows.is_empty() {
+        // A later report of a run elsewhere may have other gates.
+        let gone = before.iter().flat_map(|before| before.keys()).filter(|name| !after.contains_key(*name));
+        let ended: Vec<Ended> =
+            rows.iter().map(|row| row.approval).chain(gone.map(String::as_str)).map(Ended::of).collect();
+        if ended.is_empty() {
             return Ok(());
         }
-        let args = [self.tenant.into(), id.into(), seq.into(), json(&rows)];
-        self.tx.execute(&sql::RUN_APPROVALS_CLOSE, &args).await?;
-        self.tx.execute(&sql::RUN_APPROVALS_INSERT, &args).await?;
+        let place = [self.tenant.into(), id.into(), seq.into()];
+        self.tx.execute(&sql::RUN_APPROVALS_CLOSE, &[&place[..], &[json(&ended)]].concat()).await?;
+        if !rows.is_empty() {
+            self.tx.execute(&sql::RUN_APPROVALS_INSERT, &[&place[..], &[json(&rows)]].concat()).await?;
+        }
         Ok(())
     }
 
@@ -415,6 +548,49 @@ impl RunTx {
         Ok(())
     }
 
+    /// Puts the steps into the queue that became ready, and takes those out that are not any more.
+    async fn write_queue(&mut self, id: i64, before: &[Ready], after: &[Ready], now: i64) -> Result<(), StoreError> {
+        let gone: Vec<usize> =
+            before.iter().filter(|old| !after.iter().any(|new| new.n == old.n)).map(|old| old.n).collect();
+        if !gone.is_empty() {
+            self.tx.execute(&sql::QUEUE_DELETE, &[self.tenant.into(), id.into(), json(&gone)]).await?;
+        }
+        // A time that is over is no other time: since when a step waits stays as it was.
+        let is_same = |old: &Ready, new: &Ready| {
+            old.n == new.n && old.uses == new.uses && (new.not_before.is_none() || new.not_before == old.not_before)
+        };
+        let new = after.iter().filter(|new| !before.iter().any(|old| is_same(old, new)));
+        let rows: Vec<QueueRow> = new
+            .map(|ready| QueueRow { n: ready.n, uses: &ready.uses, ready_at: ready.not_before.unwrap_or(now) })
+            .collect();
+        if !rows.is_empty() {
+            self.tx.execute(&sql::QUEUE_INSERT, &[self.tenant.into(), id.into(), json(&rows)]).await?;
+            self.queued.extend(rows.iter().map(|row| row.uses.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Makes the queue and what the time has to do what they should be for a run as it stands.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn settle(&mut self, locked: &LockedRun) -> Result<(), StoreError> {
+        let place = [self.tenant.into(), locked.id.into()];
+        let rows: Vec<(i64, String, i64)> = self.tx.rows(&sql::QUEUE_OF_RUN, &place).await?;
+        let known = rows.into_iter().map(|(n, uses, at)| Ok(Ready { n: index(n)?, uses, not_before: Some(at) }));
+        let known: Vec<Ready> = known.collect::<Result<_, StoreError>>()?;
+        let after = locked.run.ready(&locked.plan);
+        // Since when one waits stays as it was.
+        let kept = |ready: &Ready| match known.iter().find(|known| known.n == ready.n && known.uses == ready.uses) {
+            Some(known) => known.clone(),
+            None => ready.clone(),
+        };
+        let after: Vec<Ready> = after.iter().map(kept).collect();
+        self.write_queue(locked.id, &known, &after, locked.run.updated_at).await?;
+        self.tx.execute(&sql::RUN_DUE_FORGET, &place).await?;
+        self.write_due(locked.id, None, due(&locked.run)).await
+    }
+
     async fn write_due(&mut self, id: i64, before: Option<i64>, after: Option<i64>) -> Result<(), StoreError> {
         if before == after {
             return Ok(());
@@ -427,32 +603,14 @@ impl RunTx {
         Ok(())
     }
 
-    /// Writes the entries of a command as one chunk; with those that are there already, where the run ends.
-    async fn write_log(&mut self, id: i64, effects: &Effects, is_over: bool) -> Result<(), StoreError> {
-        let (Some(first), Some(last)) = (effects.logs.first(), effects.logs.last()) else { return Ok(()) };
-        let lines: Vec<String> = effects.logs.iter().map(write_json).collect::<Result<_, _>>()?;
-        let chunk = lines.join("\n").into_bytes();
-        let place = [self.tenant.into(), id.into()];
-        if !is_over {
-            let args = [&place[..], &[first.seq.into(), last.seq.into(), 0.into(), chunk.into()]].concat();
-            self.tx.execute(&sql::RUN_LOG_INSERT, &args).await?;
-            return Ok(());
-        }
-        let mut chunks: Vec<(i64, Vec<u8>)> = self.tx.rows(&sql::RUN_LOG_OPEN, &place).await?;
-        chunks.push((first.seq, chunk));
-        self.tx.execute(&sql::RUN_LOG_CLEAR, &place).await?;
-        for (first, last, packed) in seal(&chunks)? {
-            let args = [&place[..], &[first.into(), last.into(), 1.into(), packed.into()]].concat();
-            self.tx.execute(&sql::RUN_LOG_INSERT, &args).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes everything written durable: when this returns, it is on disk.
+    /// Makes everything written durable: when this returns, it is on disk. Returns what does the steps that
+    /// came into the queue.
     ///
     /// # Errors
     /// If the database fails; nothing was written then.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await
+    pub async fn commit(self) -> Result<Vec<String>, StoreError> {
+        let queued = self.queued;
+        self.tx.commit().await?;
+        Ok(queued)
     }
 }

@@ -51,6 +51,8 @@ const VALUES: &[(&str, &str)] = &[
     ("delta.to", "\"2026-05-09T08:00:00Z\""),
     ("asOf.point", "{seq: 3}"),
     ("run.runId", "\"train\""),
+    ("taskPackObjectives.pack", "\"release-train\""),
+    ("taskPackObjectives.version", "\"1.2.0\""),
     ("step.stepId", "\"approval\""),
     ("Run.steps.", "first: 4"),
     (

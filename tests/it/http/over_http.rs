@@ -429,7 +429,7 @@ async fn suggestions_are_off_unless_asked_for() {
 }
 
 fn signed(mut request: Request<Body>, principal: &str) -> Request<Body> {
-    request.extensions_mut().insert(PrincipalKey(principal.into()));
+    request.extensions_mut().insert(PrincipalKey::new(principal.into(), false));
     request
 }
 

@@ -14,6 +14,7 @@ use crate::support::api::Api;
 use crate::support::db::Database;
 use crate::support::feed::NOW;
 use crate::support::ingest::send_all;
+use crate::support::worker;
 
 /// A question that touches every type that can be asked about as of a commit. Live values are left out:
 /// they are null there.
@@ -93,26 +94,26 @@ enum Happening {
 }
 
 impl Happening {
-    async fn to(&self, api: &Api) {
+    async fn to(&self, api: &Api, token: &mut Option<String>) {
         match self {
             Self::Sent(input) => send_all(&api.store, &api.tenant, std::slice::from_ref(input), 1).await,
-            Self::Command(n) => command(api, *n).await,
+            Self::Command(n) => command(api, *n, token).await,
         }
     }
 }
 
 /// In turn: a run is created, moved by a worker, approved, and every other one is cancelled.
-async fn command(api: &Api, n: usize) {
+async fn command(api: &Api, n: usize, token: &mut Option<String>) {
     let (id, at) = (format!("r{}", n / 4), NOW + i64::try_from(n).unwrap() * 1_000_000);
     let runs = runs_at(api, at);
     match n % 4 {
         0 => create(api, &id, json!([run("one"), gate("wait", "go"), run("two")])).await,
         1 => {
-            runs.start(&api.tenant, &id, 0, "worker").await.unwrap();
+            *token = Some(worker::begin(&runs, &api.tenant, &id, 0).await.0);
         }
         2 => {
             let ended = Completed::Succeeded(json!({"n": n}));
-            runs.complete(&api.tenant, &id, 0, "worker", ended).await.unwrap();
+            worker::end(&runs, &api.tenant, token.as_deref().unwrap(), ended).await;
         }
         _ if n % 8 == 3 => runs.cancel(&api.tenant, &id, "tester").await.unwrap(),
         _ => {
@@ -138,16 +139,18 @@ async fn every_tenth_commit_answers_as_a_store_that_knows_only_that_much() {
             }
             let whole = Api::new(&store, &format!("w{seed}"));
             let mut commits: Vec<(i64, usize)> = Vec::new();
+            let mut token = None;
             for (n, happening) in happenings.iter().enumerate() {
-                happening.to(&whole).await;
+                happening.to(&whole, &mut token).await;
                 let head = store.head(&whole.tenant).await.unwrap();
                 commits.retain(|(seq, _)| *seq != head);
                 commits.push((head, n + 1));
             }
             for (seq, taken) in commits.into_iter().filter(|(seq, _)| seq % 10 == 0) {
                 let fresh = Api::new(&store, &format!("f{seed}-{seq}"));
+                let mut token = None;
                 for happening in &happenings[..taken] {
-                    happening.to(&fresh).await;
+                    happening.to(&fresh, &mut token).await;
                 }
                 let what = format!("fleet {seed} as of {seq}");
                 assert_eq!(store.head(&fresh.tenant).await.unwrap(), seq, "{what}");

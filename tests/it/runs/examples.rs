@@ -44,7 +44,7 @@ impl Example {
     }
 
     fn try_start(&mut self, id: &str) -> Result<Option<Value>, Refusal> {
-        let (given, effects) = self.run.start(&self.plan, self.n(id), self.now)?;
+        let (given, effects) = self.run.start(&self.plan, self.n(id), None, self.now)?;
         self.note(effects);
         Ok(given)
     }
@@ -328,19 +328,94 @@ fn a_gate_expires_that_long_after_it_began_to_wait() {
 }
 
 #[test]
-fn without_anything_that_evaluates_policies_none_passes() {
-    for action in [FailureAction::Abort, FailureAction::Warn] {
-        let run = Example::of(vec![tolerant(policy("g", action)), work("a")]);
-        assert_eq!((run.of_step("g").as_str(), run.run.status), ("Failed: policy-not-evaluated", RunStatus::Failed));
+fn a_policy_waits_for_a_worker_that_evaluates_it_and_passes_once_it_allows() {
+    for action in [FailureAction::Abort, FailureAction::Warn, FailureAction::RequestOverride] {
+        let mut run = Example::of(vec![policy("g", action), work("a")]);
+        assert_eq!((run.of_step("g").as_str(), run.run.status), ("Pending", RunStatus::Pending));
+        assert_eq!(run.run.ready(&run.plan)[0].uses, "policy:policy");
+        run.succeed("g", json!({"allowed": true, "message": "fine"}));
+        assert_eq!((run.of_step("g").as_str(), run.of_step("a").as_str()), ("Succeeded", "Pending"));
     }
 }
 
 #[test]
-fn a_policy_gate_that_may_be_overridden_waits_for_an_approval_of_its_own_name() {
-    let mut run = Example::of(vec![policy("g", FailureAction::RequestOverride)]);
-    assert_eq!(run.of_step("g"), "Pending: awaiting-approval");
+fn a_policy_that_denies_does_what_its_pack_says() {
+    let denied = |action| {
+        let mut run = Example::of(vec![tolerant(policy("g", action)), work("a")]);
+        run.succeed("g", json!({"allowed": false}));
+        run
+    };
+    let run = denied(FailureAction::Abort);
+    assert_eq!((run.of_step("g").as_str(), run.run.status), ("Failed: policy-denied", RunStatus::Failed));
+    let run = denied(FailureAction::Warn);
+    assert_eq!((run.of_step("g").as_str(), run.run.status), ("Succeeded", RunStatus::Running));
+    assert!(run.log.iter().any(|entry| entry.event == "policy.warned"));
+    let mut run = denied(FailureAction::RequestOverride);
+    assert_eq!(
+        (run.of_step("g").as_str(), run.run.status),
+        ("Pending: awaiting-approval", RunStatus::AwaitingApproval)
+    );
+    assert!(run.run.ready(&run.plan).is_empty(), "it is for people now");
     assert!(run.decide("g", Decision::Approved).unwrap().resumed);
+    assert_eq!((run.of_step("g").as_str(), run.of_step("a").as_str()), ("Succeeded", "Pending"));
+}
+
+#[test]
+fn without_a_verdict_no_policy_passes_but_by_a_person() {
+    let hopeless = || Completed::Failed { error: "no evaluator".to_owned(), is_retryable: false };
+    for action in [FailureAction::Abort, FailureAction::Warn] {
+        let mut run = Example::of(vec![tolerant(policy("g", action)), work("a")]);
+        run.start("g");
+        run.try_complete("g", hopeless()).unwrap();
+        assert_eq!(run.of_step("g"), "Failed: policy-not-evaluated: no evaluator");
+        assert_eq!(run.run.status, RunStatus::Failed);
+    }
+    let mut run = Example::of(vec![policy("g", FailureAction::RequestOverride)]);
+    run.start("g");
+    run.try_complete("g", hopeless()).unwrap();
+    assert_eq!(run.of_step("g"), "Pending: awaiting-approval");
+    let mut run = Example::of(vec![policy("g", FailureAction::Warn)]);
+    run.start("g");
+    let said = Completed::Succeeded(json!({"allowed": "yes"}));
+    assert_eq!(run.try_complete("g", said), Err(Refusal::NoVerdict));
+    assert_eq!(run.of_step("g"), "Running");
+}
+
+#[test]
+fn a_policy_is_asked_again_as_often_as_its_pack_says() {
+    let mut step = policy("g", FailureAction::Abort);
+    if let StepKind::GatePolicy { retry_count, .. } = &mut step.kind {
+        *retry_count = 2;
+    }
+    let mut run = Example::of(vec![step.clone()]);
+    for _ in 0..2 {
+        run.succeed("g", json!({"allowed": false}));
+        assert_eq!(run.of_step("g"), "Pending: policy-denied");
+    }
+    run.succeed("g", json!({"allowed": false}));
+    assert_eq!(run.of_step("g"), "Failed: policy-denied");
+    let mut run = Example::of(vec![step]);
+    run.succeed("g", json!({"allowed": false}));
+    run.succeed("g", json!({"allowed": true}));
     assert_eq!(run.run.status, RunStatus::Succeeded);
+}
+
+#[test]
+fn a_step_that_is_given_back_has_never_begun() {
+    let mut run = Example::of(vec![work("a")]);
+    run.start("a");
+    run.run.release(&run.plan, 0, run.now).unwrap();
+    assert_eq!((run.of_step("a").as_str(), run.run.steps[0].attempts), ("Pending", 0));
+    run.succeed("a", json!({}));
+    assert_eq!(run.run.steps[0].attempts, 1);
+}
+
+#[test]
+fn a_worker_that_is_not_heard_of_costs_an_attempt() {
+    let mut run = Example::of(vec![work("a")]);
+    run.start("a");
+    run.run.expire(&run.plan, 0, "lease-expired", run.now).unwrap();
+    assert_eq!((run.of_step("a").as_str(), run.run.status), ("Failed: lease-expired", RunStatus::Failed));
 }
 
 // Decisions.
@@ -565,6 +640,7 @@ fn edge_16_cancelling_in_a_backoff_or_before_a_gate_skips_and_can_be_repeated() 
 fn edge_16_a_run_that_completed_or_failed_is_not_cancelled() {
     let mut completed = Example::of(vec![]);
     let mut failed = Example::of(vec![policy("g", FailureAction::Abort)]);
+    failed.succeed("g", json!({"allowed": false}));
     for run in [&mut completed, &mut failed] {
         assert_eq!(run.run.cancel(&run.plan, "ann", START), Err(Refusal::RunNotActive));
     }

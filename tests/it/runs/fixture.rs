@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::pack::{inputs, pack, rich, run, text};
 use crate::support::api::Api;
 use crate::support::feed::NOW;
+use crate::support::worker;
 
 /// The commands on the runs of an API's store, at a time.
 pub fn runs_at(api: &Api, now: i64) -> Runs {
@@ -36,9 +37,9 @@ pub async fn train(api: &Api) {
     };
     runs.create(&api.tenant, "tester", asked).await.unwrap();
     let later = runs_at(api, NOW + 1_000_000);
-    later.start(&api.tenant, "train", 0, "worker").await.unwrap().unwrap();
+    let (token, _) = worker::begin(&later, &api.tenant, "train", 0).await;
     let ended = Completed::Succeeded(json!({"ok": true, "count": 3}));
-    runs_at(api, NOW + 3_000_000).complete(&api.tenant, "train", 0, "worker", ended).await.unwrap();
+    worker::end(&runs_at(api, NOW + 3_000_000), &api.tenant, &token, ended).await;
     create(api, "cancelled", json!([run("one")])).await;
     later.cancel(&api.tenant, "cancelled", "tester").await.unwrap();
 }

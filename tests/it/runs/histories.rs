@@ -23,6 +23,8 @@ const HISTORIES: u64 = 150;
 pub enum Command {
     Start(usize),
     Complete(usize, Completed),
+    Release(usize),
+    Expire(usize),
     Decide { approval: String, decision: Decision, hash: &'static str, is_granted: bool },
     Cancel,
     Tick,
@@ -34,8 +36,10 @@ pub type Answer = Result<Option<bool>, Refusal>;
 impl Command {
     pub fn apply(&self, plan: &Plan, run: &mut Run, now: i64) -> (Answer, Effects) {
         let done = match self {
-            Self::Start(n) => run.start(plan, *n, now).map(|(given, effects)| (Some(given.is_some()), effects)),
+            Self::Start(n) => run.start(plan, *n, None, now).map(|(given, effects)| (Some(given.is_some()), effects)),
             Self::Complete(n, ended) => run.complete(plan, *n, ended.clone(), now).map(|effects| (None, effects)),
+            Self::Release(n) => run.release(plan, *n, now).map(|effects| (None, effects)),
+            Self::Expire(n) => run.expire(plan, *n, "lease-expired", now).map(|effects| (None, effects)),
             Self::Decide { approval, decision, hash, is_granted } => {
                 let has_grant = |_: &str| *is_granted;
                 run.decide(plan, HASH, &asking(approval, *decision, hash, &has_grant), now)
@@ -149,6 +153,9 @@ fn drive(history: &mut History, mut now: i64, rng: &mut ChaCha8Rng) {
             }
             Some(_) => unreachable!(),
             None => match (working, waiting.iter().find_map(|(_, waiting)| until(waiting))) {
+                (Some(n), _) if is_policy(&history.plan, run, n) => {
+                    Command::Complete(n, Completed::Succeeded(json!({"allowed": true})))
+                }
                 (Some(n), _) => Command::Complete(n, Completed::Succeeded(outputs(rng))),
                 (None, Some(at)) => {
                     now = at;
@@ -195,12 +202,18 @@ fn command(plan: &Plan, run: &Run, now: i64, rng: &mut ChaCha8Rng) -> Command {
             Command::Start(pick(ready.map(|(n, _)| n).collect(), rng))
         }
         35..=39 => Command::Start(any),
-        40..=68 => Command::Complete(pick(working(run), rng), ended(rng)),
+        40..=63 => Command::Complete(pick(working(run), rng), ended(rng)),
+        64 | 65 => Command::Release(pick(working(run), rng)),
+        66..=68 => Command::Expire(pick(working(run), rng)),
         69..=71 => Command::Complete(any, ended(rng)),
         72..=89 => decision(plan, run, rng),
         90 | 91 => Command::Cancel,
         _ => Command::Tick,
     }
+}
+
+fn is_policy(plan: &Plan, run: &Run, n: usize) -> bool {
+    matches!(packtrail::domain::run::planned(plan, &run.steps[n].path).kind, StepKind::GatePolicy { .. })
 }
 
 fn decision(plan: &Plan, run: &Run, rng: &mut ChaCha8Rng) -> Command {
@@ -240,7 +253,7 @@ fn outputs(rng: &mut ChaCha8Rng) -> Value {
         2 => json!({"list": "no list"}),
         _ => {
             let list: Vec<u32> = (0..rng.random_range(0..4)).collect();
-            json!({"ok": rng.random_bool(0.6), "list": list})
+            json!({"ok": rng.random_bool(0.6), "allowed": rng.random_bool(0.6), "list": list})
         }
     }
 }

@@ -15,8 +15,14 @@ fn kind<'a>(plan: &'a Plan, step: &Step) -> &'a StepKind {
     &planned(plan, &step.path).kind
 }
 
+/// Whether workers do it: policies too, until they are left to people.
 fn is_work(plan: &Plan, step: &Step) -> bool {
-    matches!(kind(plan, step), StepKind::Run { .. })
+    let is_left_to_people = step.reason.as_deref() == Some("awaiting-approval");
+    match kind(plan, step) {
+        StepKind::Run { .. } => true,
+        StepKind::GatePolicy { .. } => !is_left_to_people,
+        _ => false,
+    }
 }
 
 fn is_gate(plan: &Plan, step: &Step) -> bool {
@@ -85,7 +91,8 @@ fn no_step_is_tried_more_often_than_the_policy_allows() {
         for step in &history.last().steps {
             let most = match kind(&history.plan, step) {
                 StepKind::Run { .. } => history.plan.failure.max_attempts,
-                StepKind::GateApproval { .. } | StepKind::GatePolicy { .. } => 0,
+                StepKind::GateApproval { .. } => 0,
+                StepKind::GatePolicy { retry_count, .. } => retry_count + 1,
                 _ => 1,
             };
             assert!(step.attempts <= most, "seed {}: {}", history.seed, step.id);
@@ -170,8 +177,13 @@ fn every_transition_has_its_log_entry_in_the_same_effects() {
                 let event = match (transition.from, transition.to) {
                     (_, StepStatus::Running) => "step.started",
                     (_, StepStatus::Skipped) => "step.skipped",
-                    (_, StepStatus::Failed) | (StepStatus::Running, StepStatus::Pending) => "step.failed",
-                    (_, StepStatus::Succeeded) if is_gate(&history.plan, step) => "gate.approved",
+                    (StepStatus::Running, StepStatus::Pending) => match transition.reason {
+                        None => "step.released",
+                        Some(_) if said.contains_key(&(step.id.as_str(), "policy.hold")) => "policy.hold",
+                        Some(_) => "step.failed",
+                    },
+                    (_, StepStatus::Failed) => "step.failed",
+                    (StepStatus::Pending, StepStatus::Succeeded) if is_gate(&history.plan, step) => "gate.approved",
                     _ => "step.completed",
                 };
                 let left = said.get_mut(&(&step.id, event)).filter(|left| **left > 0);
@@ -372,7 +384,9 @@ fn only_a_step_that_succeeded_has_outputs() {
 fn a_step_has_a_next_attempt_only_while_it_waits_for_it() {
     for history in histories::all() {
         for step in history.states().flat_map(|run| &run.steps) {
-            let waits = step.status == StepStatus::Pending && step.attempts > 0;
+            // What was given back waits for no time, and what is left to people neither.
+            let has_failed = step.reason.as_deref().is_some_and(|reason| reason != "awaiting-approval");
+            let waits = step.status == StepStatus::Pending && step.attempts > 0 && has_failed;
             assert_eq!(step.next_attempt_at.is_some(), waits, "seed {}: {}", history.seed, step.id);
         }
     }

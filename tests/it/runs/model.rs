@@ -1,6 +1,6 @@
 //! The machine against the naive model, after every command.
 
-use packtrail::domain::run::{Run, Waiting};
+use packtrail::domain::run::{Completed, Run, Waiting};
 
 use super::histories::{self, Answer, Command, HASH, History, START, asking};
 use super::naive::Naive;
@@ -24,7 +24,8 @@ fn the_histories_of_these_tests_reach_what_they_are_about() {
     let (mut ends, mut reasons, mut waits) = (Vec::new(), Vec::new(), [0; 3]);
     for history in histories::all() {
         ends.push(history.states().find(|run| run.status.is_terminal()).unwrap().status);
-        reasons.extend(history.last().steps.iter().filter_map(|step| step.reason.clone()));
+        let moves = history.effects().flat_map(|effects| &effects.transitions);
+        reasons.extend(moves.filter_map(|transition| transition.reason.clone()));
         for (_, waiting) in history.states().flat_map(|run| run.waiting(&history.plan, run.updated_at)) {
             match waiting {
                 Waiting::Backoff(_) => waits[0] += 1,
@@ -45,14 +46,16 @@ fn the_histories_of_these_tests_reach_what_they_are_about() {
         "condition-false",
         "items-not-an-array",
         "parent-skipped",
-        "policy-not-evaluated",
+        "policy-denied",
+        "policy-not-evaluated: lease-expired",
+        "lease-expired",
         "run-aborted",
         "step-failed",
         "boom",
         "hopeless",
     ];
     for reason in expected {
-        assert!(reasons.iter().any(|found| found == reason), "no step ended with {reason}");
+        assert!(reasons.iter().any(|found| found == reason), "no step came to {reason}");
     }
     assert!(waits.iter().all(|count| *count > 0), "{waits:?}");
 }
@@ -62,6 +65,11 @@ fn apply(naive: &mut Naive, run: &Run, command: &Command, now: i64) -> Answer {
     match command {
         Command::Start(n) => naive.start(id(*n), now).map(Some),
         Command::Complete(n, ended) => naive.complete(id(*n), ended, now).map(|()| None),
+        Command::Release(n) => naive.release(id(*n), now).map(|()| None),
+        Command::Expire(n) => {
+            let expired = Completed::Failed { error: "lease-expired".to_owned(), is_retryable: true };
+            naive.complete(id(*n), &expired, now).map(|()| None)
+        }
         Command::Decide { approval, decision, hash, is_granted } => {
             let has_grant = |_: &str| *is_granted;
             naive.decide(&asking(approval, *decision, hash, &has_grant), now).map(|(_, resumed)| Some(resumed))

@@ -79,8 +79,9 @@ impl Naive {
     }
 
     pub fn status(&self) -> RunStatus {
-        let is_gate_open = |n: &Node| n.is_gate() && n.status == Pending && n.had_its_turn;
-        let is_worked_on = |n: &Node| n.is_work() && (n.status == Running || n.status == Pending && n.had_its_turn);
+        let is_gate_open = |n: &Node| n.asks_people() && n.status == Pending && n.had_its_turn;
+        let is_worked_on =
+            |n: &Node| n.asks_workers() && (n.status == Running || n.status == Pending && n.had_its_turn);
         if self.is_cancelled {
             RunStatus::Cancelled
         } else if self.is_over {
@@ -229,10 +230,6 @@ impl Naive {
         }
         match &step.kind {
             StepKind::GateApproval { approval_id, .. } => self.arrive(n, approval_id),
-            StepKind::GatePolicy { failure_action: FailureAction::RequestOverride, .. } => {
-                self.arrive(n, &self.nodes[n].id.clone());
-            }
-            StepKind::GatePolicy { .. } => self.fail(n, "policy-not-evaluated"),
             StepKind::Loop { items, max_iterations, .. } => match self.items(n, items) {
                 Err(reason) => self.fail(n, &reason),
                 Ok(items) if items.len() > *max_iterations as usize => self.fail(n, "too-many-iterations"),
@@ -466,7 +463,7 @@ impl Naive {
 
     /// The lanes of a container in which a worker has a step.
     fn lanes_at_work(&self, container: usize) -> BTreeSet<usize> {
-        let working = self.nodes.iter().enumerate().filter(|(_, node)| node.is_work() && node.status == Running);
+        let working = self.nodes.iter().enumerate().filter(|(_, node)| node.asks_workers() && node.status == Running);
         working.filter_map(|(n, _)| self.lane_within(container, n)).collect()
     }
 
@@ -488,7 +485,7 @@ impl Naive {
             lanes.extend(self.lane_within(container, n));
             lanes.len() <= most as usize
         };
-        node.is_work()
+        node.asks_workers()
             && node.status == Pending
             && node.had_its_turn
             && node.next_attempt_at.is_none_or(|at| at <= self.now)
@@ -499,8 +496,10 @@ impl Naive {
     pub fn start(&mut self, id: &str, now: i64) -> Result<bool, Refusal> {
         self.at(now);
         let n = self.find(id).filter(|n| self.may_start(*n)).ok_or(Refusal::NotReady)?;
-        let StepKind::Run { with, .. } = &self.nodes[n].step.kind else { unreachable!() };
-        let rendered = template::render(with, &self.known(n));
+        let rendered = match &self.nodes[n].step.kind {
+            StepKind::Run { with, .. } => template::render(with, &self.known(n)),
+            _ => Ok(Value::Null),
+        };
         match &rendered {
             Ok(_) => {
                 self.begin_around(n);
@@ -514,8 +513,13 @@ impl Naive {
 
     pub fn complete(&mut self, id: &str, ended: &Completed, now: i64) -> Result<(), Refusal> {
         self.at(now);
-        let is_running = |n: &usize| self.nodes[*n].is_work() && self.nodes[*n].status == Running;
+        let is_running = |n: &usize| self.nodes[*n].asks_workers() && self.nodes[*n].status == Running;
         let n = self.find(id).filter(is_running).ok_or(Refusal::NotRunning)?;
+        if self.nodes[n].is_gate() {
+            self.judge(n, ended)?;
+            self.changed();
+            return Ok(());
+        }
         let policy = self.plan.failure.clone();
         match ended {
             Completed::Succeeded(outputs) => {
@@ -531,6 +535,53 @@ impl Naive {
             }
             Completed::Failed { error, .. } => self.fail(n, error),
         }
+        self.changed();
+        Ok(())
+    }
+
+    /// A worker says what a policy says, or that it could not tell.
+    fn judge(&mut self, n: usize, ended: &Completed) -> Result<(), Refusal> {
+        let StepKind::GatePolicy { failure_action, retry_count, .. } = self.nodes[n].step.kind else { unreachable!() };
+        let (reason, is_denied, may_ask_again) = match ended {
+            Completed::Succeeded(verdict) => match verdict["allowed"] {
+                Value::Bool(true) => {
+                    self.nodes[n].outputs = Some(verdict.clone());
+                    self.nodes[n].status = Succeeded;
+                    return Ok(());
+                }
+                Value::Bool(false) => ("policy-denied".to_owned(), true, true),
+                _ => return Err(Refusal::NoVerdict),
+            },
+            Completed::Failed { error, is_retryable } => {
+                (format!("policy-not-evaluated: {error}"), false, *is_retryable)
+            }
+        };
+        if self.is_aborted {
+            self.fail(n, &reason);
+        } else if may_ask_again && self.nodes[n].attempts <= retry_count {
+            self.nodes[n].status = Pending;
+            self.nodes[n].reason = Some(reason);
+            self.nodes[n].next_attempt_at = Some(self.now + i64::from(self.plan.failure.backoff_seconds) * 1_000_000);
+        } else if failure_action == FailureAction::RequestOverride {
+            self.nodes[n].status = Pending;
+            self.arrive(n, &self.nodes[n].id.clone());
+        } else if failure_action == FailureAction::Warn && is_denied {
+            let Completed::Succeeded(verdict) = ended else { unreachable!() };
+            self.nodes[n].outputs = Some(verdict.clone());
+            self.nodes[n].status = Succeeded;
+        } else {
+            self.fail(n, &reason);
+        }
+        Ok(())
+    }
+
+    /// A worker gives a step back as if it had never begun.
+    pub fn release(&mut self, id: &str, now: i64) -> Result<(), Refusal> {
+        self.at(now);
+        let is_running = |n: &usize| self.nodes[*n].asks_workers() && self.nodes[*n].status == Running;
+        let n = self.find(id).filter(is_running).ok_or(Refusal::NotRunning)?;
+        self.nodes[n].status = Pending;
+        self.nodes[n].attempts -= 1;
         self.changed();
         Ok(())
     }
@@ -584,6 +635,7 @@ impl Naive {
             };
             let answer = self.approvals.get(id).and_then(|asked| asked.answer);
             if let Some((decision, _)) = answer
+                && node.asks_people()
                 && node.status == Pending
                 && node.had_its_turn
             {
@@ -631,6 +683,17 @@ impl Node {
 
     fn is_gate(&self) -> bool {
         matches!(self.step.kind, StepKind::GateApproval { .. } | StepKind::GatePolicy { .. })
+    }
+
+    /// Whether workers do it: a policy until it is left to people.
+    fn asks_workers(&self) -> bool {
+        self.is_work() || matches!(self.step.kind, StepKind::GatePolicy { .. }) && !self.asks_people()
+    }
+
+    fn asks_people(&self) -> bool {
+        let is_left_to_people = self.reason.as_deref() == Some("awaiting-approval");
+        matches!(self.step.kind, StepKind::GateApproval { .. })
+            || matches!(self.step.kind, StepKind::GatePolicy { .. }) && is_left_to_people
     }
 
     fn is_container(&self) -> bool {

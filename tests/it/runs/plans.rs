@@ -145,7 +145,9 @@ fn children_mut(kind: &mut StepKind) -> Vec<&mut PlanStep> {
         StepKind::Conditional { branches, otherwise, .. } => {
             branches.iter_mut().flat_map(|branch| &mut branch.steps).chain(otherwise).collect()
         }
-        StepKind::Run { .. } | StepKind::GateApproval { .. } | StepKind::GatePolicy { .. } => Vec::new(),
+        StepKind::Run { .. } | StepKind::GateApproval { .. } | StepKind::GatePolicy { .. } | StepKind::Unknown => {
+            Vec::new()
+        }
     }
 }
 
@@ -212,24 +214,28 @@ impl Author<'_> {
     fn kind(&mut self, depth: usize, name: &str) -> StepKind {
         let is_leaf = depth >= NESTING || self.left == 0;
         match self.rng.random_range(0..if is_leaf { 12 } else { 22 }) {
-            0..=8 => {
+            0..=7 => {
                 let with = [json!({}), json!({"from": format!("{{{{ steps.{}.outputs.ok }}}}", self.name())})];
                 let broken = json!({"bad": "{{ length(inputs.n) }}"});
                 let with = if self.rng.random_bool(0.05) { broken } else { with[self.rng.random_range(0..2)].clone() };
                 StepKind::Run { uses: "builtin:noop".to_owned(), with, egress: Vec::new() }
             }
-            9 | 10 => {
+            8 | 9 => {
                 // Now and then one that nobody declared: such a plan is not made, yet must not hang.
                 let number = if self.rng.random_bool(0.03) { 9 } else { self.rng.random_range(0..3) };
                 StepKind::GateApproval { approval_id: format!("a{number}"), message: None }
             }
-            11 => {
-                let action = match self.rng.random_range(0..10) {
+            10 | 11 => {
+                let action = match self.rng.random_range(0..4) {
                     0 => FailureAction::Abort,
                     1 => FailureAction::Warn,
                     _ => FailureAction::RequestOverride,
                 };
-                policy(name, action).kind
+                let mut kind = policy(name, action).kind;
+                if let StepKind::GatePolicy { retry_count, .. } = &mut kind {
+                    *retry_count = self.rng.random_range(0..3);
+                }
+                kind
             }
             12..=14 => {
                 let steps = self.steps(depth, 0..4);

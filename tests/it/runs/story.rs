@@ -9,6 +9,7 @@ use super::pack::{pack, run, text};
 use crate::support::api::{Api, principal};
 use crate::support::db::Database;
 use crate::support::feed::NOW;
+use crate::support::worker;
 
 const CREATE: &str = "mutation ($input: CreateRunInput!) { createRun(input: $input) { __typename
     ... on CreateRunSuccess { created run { runId status } }
@@ -45,9 +46,9 @@ async fn a_run_goes_from_its_creation_through_its_gate_to_its_end() {
         let worker = json!([{"kind": "WORKER", "stepId": "build", "uses": "builtin:noop", "approvalId": null}]);
         assert_eq!(api.ask(waits).await["run"]["waitsFor"], worker);
         let runs = runs_at(&api, NOW + 1_000_000);
-        runs.start("t", "r", 0, "w").await.unwrap();
+        let (token, _) = worker::begin(&runs, "t", "r", 0).await;
         assert_eq!(status(&api, "r").await, "RUNNING");
-        runs.complete("t", "r", 0, "w", Completed::Succeeded(json!({"image": "i"}))).await.unwrap();
+        worker::end(&runs, "t", &token, Completed::Succeeded(json!({"image": "i"}))).await;
         assert_eq!(status(&api, "r").await, "AWAITING_APPROVAL");
 
         let waiting = "{ approvals { totalCount nodes { approvalId status decidableByMe run { runId } } } }";
@@ -72,8 +73,7 @@ async fn a_run_goes_from_its_creation_through_its_gate_to_its_end() {
         let other = refused("ApprovalAlreadyDecided", "APPROVAL_ALREADY_DECIDED");
         assert_eq!(decision(&api, &hash, "REJECTED").await, other);
 
-        runs.start("t", "r", 2, "w").await.unwrap();
-        runs.complete("t", "r", 2, "w", Completed::Succeeded(Value::Null)).await.unwrap();
+        worker::work(&runs, "t", "r", 2, Value::Null).await;
         assert_eq!(status(&api, "r").await, "SUCCEEDED");
         assert_eq!(decision(&api, &hash, "APPROVED").await["resumed"], true, "still the first answer");
         let late = api.ask_with(CANCEL, json!({"id": "r"})).await;
@@ -142,7 +142,7 @@ async fn the_history_of_a_run_has_every_move_with_its_commit() {
         let api = Api::new(&store, "t");
         create(&api, "r", json!([run("one"), gate("wait", "go")])).await;
         let runs = runs_at(&api, NOW + 1_000_000);
-        runs.start("t", "r", 0, "w").await.unwrap();
+        worker::begin(&runs, "t", "r", 0).await;
         runs_at(&api, NOW + 2_000_000).cancel("t", "r", "a").await.unwrap();
         let id = api.ask("{ run(runId: \"r\") { id } }").await["run"]["id"].clone();
         let question = "query ($id: ID!, $from: DateTime, $last: Int) { history(node: $id, from: $from, last: $last) {

@@ -52,7 +52,7 @@ fn what_nested_loops_hold_is_counted_together() {
     for _ in 0..1000 {
         let ready = run.waiting(&plan, START).into_iter().find(|(_, waiting)| matches!(waiting, Waiting::Worker(_)));
         let Some((n, _)) = ready else { break };
-        run.start(&plan, n, START).unwrap();
+        run.start(&plan, n, None, START).unwrap();
         run.complete(&plan, n, Completed::Succeeded(Value::Null), START).unwrap();
     }
     let refused = run.steps.iter().filter(|step| step.reason.as_deref() == Some("iterations-too-large")).count();
@@ -64,7 +64,7 @@ fn a_container_does_not_give_more_than_its_bound() {
     let plan = plan(vec![loops("l", range(3), vec![work("a")]), work("b")]);
     let (mut run, _) = Run::create(&plan, HASH, START);
     for n in [2, 3, 4] {
-        run.start(&plan, n, START).unwrap();
+        run.start(&plan, n, None, START).unwrap();
         run.complete(&plan, n, Completed::Succeeded(json!("x".repeat(MAX_GATHERED / 3))), START).unwrap();
     }
     assert_eq!((run.steps[0].status, run.steps[0].reason.as_deref()), (StepStatus::Failed, Some("outputs-too-large")));
@@ -101,9 +101,9 @@ fn commands(plan: &Plan, mut report: impl FnMut(&str, &Run)) {
     let waiting = run.waiting(plan, START);
     report("waiting", &run);
     if let Some((n, _)) = waiting.iter().find(|(_, waiting)| matches!(waiting, Waiting::Worker(_))) {
-        run.start(plan, *n, START).unwrap();
+        run.start(plan, *n, None, START).unwrap();
         report("start", &run);
-        run.complete(plan, *n, Completed::Succeeded(json!({"x": 2})), START).unwrap();
+        run.complete(plan, *n, Completed::Succeeded(json!({"x": 2, "allowed": false})), START).unwrap();
         report("complete", &run);
     }
     let asked = run.waiting(plan, START).into_iter().find_map(|(_, waiting)| match waiting {

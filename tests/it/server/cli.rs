@@ -207,7 +207,7 @@ fn the_demo_answers_all_of_its_questions() {
     let done = run(&["demo", "--once", "--listen", "127.0.0.1:0"], b"");
     assert!(done.status.success(), "{}", said(&done));
     let text = String::from_utf8(done.stdout).unwrap();
-    assert_eq!(text.lines().filter(|line| line.starts_with("# ")).count(), 5, "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("# ")).count(), 6, "{text}");
     assert!(!text.contains("\"nodes\": []"), "a question of the demo has no answer: {text}");
 }
 
@@ -222,7 +222,7 @@ fn every_command_explains_itself() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty()))
         .collect();
-    for wanted in ["serve", "ingest", "migrate", "rebuild", "schema", "demo"] {
+    for wanted in ["serve", "ingest", "migrate", "rebuild", "schema", "demo", "worker"] {
         assert!(commands.contains(&wanted), "{commands:?}");
     }
     for command in commands.into_iter().filter(|command| *command != "help") {

@@ -10,6 +10,7 @@ use packtrail::config::Config;
 use packtrail::http::router;
 use packtrail::http::server::{Options, Server as InProcess};
 use packtrail::shutdown::Shutdown;
+use packtrail::storage::artifacts::ArtifactUrl;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 
@@ -80,6 +81,7 @@ async fn a_draining_server_is_alive_and_not_ready() {
     let server = InProcess::bind(Options {
         listen: config.listen,
         database: database.url().await,
+        artifacts: ArtifactUrl::Memory,
         migrate: true,
         auth: packtrail::auth::check_start(&config).unwrap(),
         limits: config.limits,

@@ -15,12 +15,13 @@ use packtrail::domain::identity::NaturalKey;
 use packtrail::domain::operation::Operation;
 use packtrail::domain::record::Resource;
 use packtrail::domain::run::Run;
+use packtrail::domain::run::import::{ImportItem, Imported, Known, grown, run_of};
 use packtrail::domain::world::Ended;
 use packtrail::storage::{
-    AskedBeat, Beat, Changes, Commit, Creation, Difference, EdgeKind, Entry, EpochRow, FindingRow, LineageRow,
-    MovedObservation, NewObject, NewObservation, NewOperation, NewQuarantine, NewRefusal, NewRun, NewVersion,
-    OldVersion, Patch, QuarantineReason, RevisionRow, RunChange, RunEdge, RunVertex, SeenObject, StateRow, Store,
-    StoreError, Timeouts, WriteTx,
+    AskedBeat, Beat, Changes, Commit, Creation, Difference, DueRun, EdgeKind, Entry, EpochRow, FindingRow, FoundImport,
+    ImportChange, LeaseKey, LeaseState, LineageRow, Live, MovedObservation, NewLease, NewObject, NewObservation,
+    NewOperation, NewQuarantine, NewRefusal, NewRun, NewVersion, OldVersion, Patch, QuarantineReason, RevisionRow,
+    RunChange, RunEdge, RunVertex, SeenObject, StateRow, Store, StoreError, Timeouts, Upload, WriteTx,
 };
 use serde_json::json;
 
@@ -73,6 +74,12 @@ const CASES: &[Case] = &[
     case!("what a listing omitted comes in pages", omissions, ["WriteTx::omitted"]),
     case!("the quarantine keeps an item once", quarantine, ["WriteTx::quarantined", "WriteTx::quarantine_size"]),
     case!("a run is locked, changed and read as of each commit", runs, ["Store::write_run", "Store::due_runs"]),
+    case!(
+        "a lease holds until it is over, whatever comes late",
+        leases,
+        ["Store::queue_uses", "Store::queue_depth", "Store::queue_depths", "Store::silent_runs"]
+    ),
+    case!("what is reported of a run is kept, and read as of each commit", imports, ["Store::write_run"]),
     case!("an item in quarantine has the reason of its last refusal", refusals, ["WriteTx::quarantine_reasons"]),
     case!("a finding that changes while it stands is one", finding_rows, ["WriteTx::apply"]),
     case!("the index has the words of all contents", index, ["WriteTx::check_index"]),
@@ -891,6 +898,7 @@ async fn runs(on: On) {
         created_by: "a",
         idempotency_key: Some("k"),
         request_digest: Digest::of_bytes(b"one"),
+        source: None,
     };
     let mut tx = on.store.write_run(&on.tenant).await.unwrap();
     let Creation::Made(id) = tx.insert(&new, 5).await.unwrap() else { panic!("it was not made") };
@@ -908,9 +916,12 @@ async fn runs(on: On) {
         run_id: "r",
         before: None,
         after: &run,
+        plan: &plan,
+        live: Live::default(),
         effects: &effects,
         principal: "a",
         edges: std::slice::from_ref(&edge),
+        import: None,
     };
     let first = tx.save(&made).await.unwrap();
     tx.commit().await.unwrap();
@@ -929,7 +940,8 @@ async fn runs(on: On) {
     assert_eq!(locked.run, run, "it reads back as it was written");
     assert_eq!((&*locked.plan, &locked.plan_hash), (&plan, &plan.hash()));
     let effects = locked.run.cancel(&locked.plan, "a", 7).unwrap();
-    let change = RunChange { before: Some(&run), after: &locked.run, effects: &effects, edges: &[], ..made };
+    let live = locked.live;
+    let change = RunChange { before: Some(&run), after: &locked.run, live, effects: &effects, edges: &[], ..made };
     let second = tx.save(&change).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(second.seq, first.seq + 1);
@@ -946,6 +958,223 @@ async fn runs(on: On) {
     let part = now.run_log(id, 2, 3, 100).await.unwrap();
     assert_eq!(part, log[1..3]);
     assert_eq!(on.store.as_of(&on.tenant, 0).await.unwrap().unwrap().find_run("r").await.unwrap(), None);
+}
+
+/// A report of the state of a run, with steps of these ids; each is a gate that waits for an approval of its name.
+fn reported(updated_at: i64, steps: &[&str]) -> Imported {
+    let time = packtrail::domain::time::format_micros;
+    let step = |id: &&str| {
+        serde_json::json!({"stepId": id, "kind": "GateApproval", "enabled": true, "continueOnError": false,
+            "approvalId": id, "status": "Pending", "attempts": 0, "statusReason": "awaiting-approval"})
+    };
+    let item = serde_json::json!({"kind": "Run", "runId": "e", "planHash": "h", "createdAt": time(1),
+        "updatedAt": time(updated_at), "steps": steps.iter().map(step).collect::<Vec<_>>(),
+        "failurePolicy": {"maxAttempts": 1, "backoffSeconds": 0, "continueOnError": false}});
+    let mut imported = Imported::default();
+    imported.add(ImportItem::read(item.as_object().unwrap()).unwrap().unwrap());
+    imported
+}
+
+async fn imports(on: On) {
+    let known = Known { since: 1, logged: 0, moved: 0 };
+    let first = reported(2, &["a", "b"]);
+    let mut before = run_of(&first, &known);
+    let plan = grown(None, first.state.as_ref(), &mut before);
+    let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    assert!(tx.lock_import("e").await.unwrap().is_none());
+    let new = NewRun {
+        run_id: "e",
+        plan: &plan,
+        plan_hash: "h",
+        manifest: "",
+        subjects: &[],
+        created_by: "p",
+        idempotency_key: None,
+        request_digest: Digest::of_bytes(b""),
+        source: Some("s"),
+    };
+    let Creation::Made(id) = tx.insert(&new, 1).await.unwrap() else { panic!("it was not made") };
+    let import = ImportChange { at: 9, listed_at: 1, since: 1, imported: &first, is_replanned: false };
+    let made = RunChange {
+        id,
+        run_id: "e",
+        before: None,
+        after: &before,
+        plan: &plan,
+        live: Live::default(),
+        effects: &packtrail::domain::run::Effects::default(),
+        principal: "p",
+        edges: &[],
+        import: Some(import),
+    };
+    let then = tx.save(&made).await.unwrap();
+    let lines = [([1; 32], 2), ([2; 32], 1)].into();
+    tx.note_lines(id, &lines).await.unwrap();
+    assert!(tx.commit().await.unwrap().is_empty(), "nothing of it comes into the queue");
+    let second = reported(3, &["b"]);
+    let mut after = run_of(&second, &known);
+    let plan = grown(Some(&plan), second.state.as_ref(), &mut after);
+    let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    let Some(FoundImport::Import(locked)) = tx.lock_import("e").await.unwrap() else { panic!("it is not found") };
+    assert_eq!((locked.locked.run, &locked.imported, locked.since, locked.listed_at), (before.clone(), &first, 1, 1));
+    assert_eq!(locked.locked.source.as_deref(), Some("s"));
+    tx.note_lines(id, &[([2; 32], 5)].into()).await.unwrap();
+    let known = tx.known_lines(id, &[[1; 32], [2; 32], [3; 32]]).await.unwrap();
+    assert_eq!(known, [([1; 32], 2), ([2; 32], 5)].into());
+    let import = ImportChange { imported: &second, is_replanned: true, ..import };
+    let change = RunChange { before: Some(&before), after: &after, plan: &plan, import: Some(import), ..made };
+    let now = tx.save(&change).await.unwrap();
+    tx.commit().await.unwrap();
+    for (seq, steps) in [(then.seq, vec!["a", "b"]), (now.seq, vec!["b"])] {
+        let as_of = on.store.as_of(&on.tenant, seq).await.unwrap().unwrap();
+        let run = as_of.find_run("e").await.unwrap().unwrap();
+        assert_eq!((run.source.as_deref(), run.created_at), (Some("s"), 1));
+        let found = as_of.run_steps(&[id], 10).await.unwrap().remove(&id).unwrap();
+        assert_eq!(found.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(), steps);
+        let plan = &as_of.run_plans(&[id]).await.unwrap()[&id];
+        assert!(found.iter().all(|step| packtrail::domain::run::planned(plan, &step.path).id == step.id));
+        let approvals = as_of.run_approvals(&[id]).await.unwrap().remove(&id).unwrap();
+        assert_eq!(approvals.keys().collect::<Vec<_>>(), steps);
+        assert_eq!(as_of.run_report(id).await.unwrap(), second.state, "of reports, the one that holds now is kept");
+    }
+    let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    let Creation::Made(_) = tx.insert(&NewRun { run_id: "own", source: None, ..new }, 1).await.unwrap() else {
+        panic!("it was not made")
+    };
+    assert!(matches!(tx.lock_import("own").await.unwrap(), Some(FoundImport::Own)));
+}
+
+/// A run of one step that workers do, and its row.
+async fn work_run(on: &On, now: i64) -> (i64, packtrail::domain::taskpack::Plan) {
+    let manifest = "apiVersion: stellaops.io/pack.v1\nkind: TaskPack\nmetadata: {name: a, version: 1.0.0}\n\
+        spec: {steps: [{id: s, run: {uses: 'builtin:noop'}}]}";
+    let plan = packtrail::domain::taskpack::plan(manifest, &serde_json::Map::new()).unwrap();
+    let new = NewRun {
+        run_id: "w",
+        plan: &plan,
+        plan_hash: &plan.hash(),
+        manifest,
+        subjects: &[],
+        created_by: "a",
+        idempotency_key: None,
+        request_digest: Digest::of_bytes(b"work"),
+        source: None,
+    };
+    let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    let Creation::Made(id) = tx.insert(&new, now).await.unwrap() else { panic!("it was not made") };
+    let (run, effects) = Run::create(&plan, &plan.hash(), now);
+    let made = RunChange {
+        id,
+        run_id: "w",
+        before: None,
+        after: &run,
+        plan: &plan,
+        live: Live::default(),
+        effects: &effects,
+        principal: "a",
+        edges: &[],
+        import: None,
+    };
+    tx.save(&made).await.unwrap();
+    assert_eq!(tx.commit().await.unwrap(), ["builtin:noop"], "it tells what came into the queue");
+    (id, plan)
+}
+
+async fn leases(on: On) {
+    let (id, plan) = work_run(&on, 5).await;
+    let store = &on.store;
+    assert_eq!(store.queue_uses(&on.tenant).await.unwrap(), [("builtin:noop".to_owned(), 5)]);
+    let depth = store.queue_depth(&on.tenant, 5).await.unwrap();
+    assert_eq!((depth.len(), depth[0].depth, depth[0].ready_at), (1, 1, 5));
+    assert_eq!(store.queue_depth(&on.tenant, 4).await.unwrap(), []);
+    let all = store.queue_depths(5).await.unwrap();
+    assert!(all.iter().any(|queue| queue.tenant == on.tenant && queue.uses == "builtin:noop" && queue.depth == 1));
+    let now = store.as_of_now(&on.tenant).await.unwrap();
+    assert_eq!(now.newest_run("a", "1.0.0").await.unwrap(), Some(id));
+    assert_eq!(now.newest_run("a", "2.0.0").await.unwrap(), None);
+    assert_eq!(now.measure_pack("a", "1.0.0").await.unwrap().waiting, 1);
+
+    let mut tx = store.write_run(&on.tenant).await.unwrap();
+    assert_eq!(tx.next_steps("builtin:noop", 4, 10).await.unwrap(), []);
+    assert_eq!(tx.next_steps("other", 5, 10).await.unwrap(), []);
+    assert_eq!(tx.next_steps("builtin:noop", 5, 10).await.unwrap(), [(id, 0)]);
+    let mut locked = tx.lock_rows(&[id]).await.unwrap().pop().unwrap();
+    tx.settle(&locked).await.unwrap();
+    assert_eq!(tx.next_steps("builtin:noop", 5, 10).await.unwrap(), [(id, 0)], "it was settled");
+    let before = locked.run.clone();
+    let (_, effects) = locked.run.start(&plan, 0, Some("w"), 6).unwrap();
+    let change = RunChange {
+        id,
+        run_id: "w",
+        before: Some(&before),
+        after: &locked.run,
+        plan: &plan,
+        live: locked.live,
+        effects: &effects,
+        principal: "p",
+        edges: &[],
+        import: None,
+    };
+    tx.save(&change).await.unwrap();
+    let key = LeaseKey { run: id, n: 0, secret: Digest::of_bytes(b"secret") };
+    let lease = NewLease { key, attempt: 1, expires_at: 16, deadline: 40 };
+    tx.grant(&[lease], "p", "w", 6, 10).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.queue_uses(&on.tenant).await.unwrap(), [], "it is with a worker");
+
+    let mut tx = store.write_run(&on.tenant).await.unwrap();
+    let about = packtrail::domain::lineage::thing::task_pack("none", "1.0.0");
+    tx.put_findings(&about, "CODE", |_| panic!("there is no such vertex"), 1).await.unwrap();
+    assert_eq!(tx.measure_pack("a", "1.0.0").await.unwrap().waiting, 0, "it has begun");
+    let found = tx.lease(&key).await.unwrap().unwrap();
+    assert_eq!((found.attempt, found.principal.as_str(), found.worker.as_str()), (1, "p", "w"));
+    assert_eq!((found.expires_at, found.state, found.next_line), (16, LeaseState::Open, 0));
+    let other = LeaseKey { secret: Digest::of_bytes(b"guess"), ..key };
+    assert_eq!(tx.lease(&other).await.unwrap(), None);
+    assert_eq!(tx.step_id(&key).await.unwrap().as_deref(), Some("s"));
+    assert_eq!(tx.renew(&key, "p", 16).await.unwrap(), None, "its time is over at that very moment");
+    assert_eq!(tx.renew(&key, "other", 10).await.unwrap(), None);
+    assert_eq!(tx.renew(&key, "p", 10).await.unwrap(), Some(20));
+    assert_eq!(tx.renew(&key, "p", 19).await.unwrap(), Some(29));
+    assert_eq!(tx.renew(&key, "p", 28).await.unwrap(), Some(38));
+    assert_eq!(tx.renew(&key, "p", 37).await.unwrap(), Some(40), "no further than its deadline");
+
+    let (_, live) = tx.lock_log(id).await.unwrap().unwrap();
+    let entry = |seq: i64| packtrail::domain::run::LogEntry {
+        seq,
+        at: 20,
+        level: packtrail::domain::run::LogLevel::Info,
+        event: "step.log".to_owned(),
+        message: format!("line {seq}"),
+        step: Some("s".to_owned()),
+        metadata: std::collections::BTreeMap::new(),
+    };
+    let entries = [entry(live.logged + 1), entry(live.logged + 2)];
+    tx.append_lines(&key, Live { line_bytes: 12, ..live }, &entries, 2, 20).await.unwrap();
+    assert_eq!(tx.lease(&key).await.unwrap().unwrap().next_line, 2);
+    let upload = Upload { name: "report".to_owned(), digest: Digest::of_bytes(b"x"), size: 1 };
+    tx.note_upload(&key, &upload, 20).await.unwrap();
+    let again = Upload { size: 2, ..upload };
+    tx.note_upload(&key, &again, 21).await.unwrap();
+    assert_eq!(tx.uploads(&key).await.unwrap(), [again]);
+    tx.commit().await.unwrap();
+    let now = store.as_of_now(&on.tenant).await.unwrap();
+    assert_eq!(now.run_logged(id).await.unwrap(), live.logged + 2);
+    assert_eq!(now.run_log(id, live.logged + 1, i64::MAX, 10).await.unwrap(), entries);
+
+    let is_silent = |runs: Vec<DueRun>| runs.iter().any(|run| run.tenant == on.tenant && run.run_id == "w");
+    assert!(!is_silent(store.silent_runs(29, 1000).await.unwrap()));
+    assert!(is_silent(store.silent_runs(30, 1000).await.unwrap()));
+    let mut tx = store.write_run(&on.tenant).await.unwrap();
+    let locked = tx.lock("w").await.unwrap().unwrap();
+    assert_eq!((locked.live.logged, locked.live.line_bytes), (live.logged + 2, 12));
+    assert_eq!(locked.run.logged, live.logged + 2, "what comes next is numbered after the lines");
+    assert_eq!(tx.expire_leases(id, 29).await.unwrap(), []);
+    assert_eq!(tx.expire_leases(id, 40).await.unwrap(), [(0, true)]);
+    assert_eq!(tx.expire_leases(id, 40).await.unwrap(), [], "once");
+    tx.report(&key, Digest::of_bytes(b"report")).await.unwrap();
+    let found = tx.lease(&key).await.unwrap().unwrap();
+    assert_eq!((found.state, found.report), (LeaseState::Expired, None), "too late to report");
 }
 
 async fn refusals(on: On) {

@@ -10,7 +10,7 @@ use crate::support::db::{Database, execute};
 const OPEN: &str = "9223372036854775807";
 
 /// What each table is filled with, for `i` from 1: table, columns, values.
-const ROWS: [(&str, &str, &str); 34] = [
+const ROWS: [(&str, &str, &str); 38] = [
     (
         "listing",
         "term, place, key_hash, from_seq, to_seq, object_id",
@@ -102,9 +102,9 @@ const ROWS: [(&str, &str, &str); 34] = [
     (
         "run",
         "id, run_id, pack, version, plan_hash, plan, manifest, subjects, created_at, created_by, idempotency_key, \
-         request_digest, changes, from_seq",
+         request_digest, from_seq",
         "i, 'run' || i, 'pack' || (i % 20), '1.0.0', 'h', CAST('p' AS {bytes}), CAST('m' AS {bytes}), '[]', i, 'a', \
-         'k' || i, CAST('d' AS {bytes}), 0, i",
+         'k' || i, CAST('d' AS {bytes}), i",
     ),
     (
         "run_state",
@@ -123,6 +123,18 @@ const ROWS: [(&str, &str, &str); 34] = [
         "i / 4, 'a' || (i % 2), i, CASE i % 2 WHEN 0 THEN i + 1 ELSE {open} END, i % 6, i, '{}'",
     ),
     ("run_due", "run, at", "i, i"),
+    ("run_live", "run, changes, logged, line_bytes, open_bytes, is_cut", "i, 0, 10, 0, 0, 0"),
+    ("run_queue", "run, n, uses, ready_at", "i, i % 5, 'uses' || (i % 20), i"),
+    (
+        "run_lease",
+        "run, n, secret, attempt, principal, worker, granted_at, length, expires_at, deadline, state, next_line",
+        "i / 10, i % 5, CAST('s' || i AS {bytes}), 1, 'p', 'w', i, 30, i, i, i % 4, 0",
+    ),
+    (
+        "run_upload",
+        "run, n, secret, name, digest, size, at",
+        "i / 10, i % 5, CAST('s' || i AS {bytes}), 'a', CAST('d' AS {bytes}), 1, i",
+    ),
     ("run_log", "run, first, last, packed, entries", "i / 10, i, i, i % 2, CAST('e' AS {bytes})"),
     ("idempotency", "key, request_digest, answer, created_at", "'k' || i, CAST('d' AS {bytes}), '', i"),
 ];
@@ -316,8 +328,13 @@ const HOT: &[Hot] = &[
     ("RUNS_PAGE_ACTIVE", RUNS_OF_STATUS, false),
     ("RUNS_PAGE_ACTIVE_BACK", RUNS_OF_STATUS, false),
     ("RUN_STATE_OPEN", &["1", "7"], false),
-    ("RUN_STEPS_OPEN", &["1", "7"], true),
-    ("RUN_APPROVALS_OPEN", &["1", "7"], true),
+    ("RUNS_OPEN", &["1", ITEMS], false),
+    ("RUN_STEPS_OPEN", &["1", ITEMS], false),
+    ("RUN_STEP_OPEN", &["1", "7", "1"], false),
+    ("RUN_APPROVALS_OPEN", &["1", ITEMS], false),
+    ("RUN_LOGGED", &["1", "7"], false),
+    ("QUEUE_NEXT", &["1", "'uses7'", "900", "10"], true),
+    ("QUEUE_OF_RUN", &["1", "7"], true),
     ("RUN_STEPS", &["1", "900", ITEMS, "100"], false),
     ("RUN_APPROVALS", &["1", "900", ITEMS], false),
     ("RUN_PLANS", &["1", ITEMS], false),

@@ -25,6 +25,7 @@ pub fn principal(tenant: &str, scopes: &[Scope]) -> Principal {
         tenants: TenantSet::Only(Arc::new(BTreeSet::from([Arc::from(tenant)]))),
         scopes: scopes.into(),
         ingest_binding: Arc::new(IngestBinding::default()),
+        capabilities: Arc::default(),
         grants: Grants::Only(Arc::new(BTreeSet::from(["packs.approve".to_owned()]))),
     }
 }

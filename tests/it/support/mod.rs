@@ -6,3 +6,4 @@ pub mod db;
 pub mod feed;
 pub mod ingest;
 pub mod server;
+pub mod worker;

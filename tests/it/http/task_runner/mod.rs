@@ -2,6 +2,7 @@
 
 mod contract;
 mod decisions;
+mod imports;
 mod logs;
 mod openapi;
 mod refusals;
@@ -12,10 +13,10 @@ use std::sync::Arc;
 use packtrail::auth::{check_start, hash_token};
 use packtrail::clock::FixedClock;
 use packtrail::config::{AuthConfig, Config, TokenConfig};
-use packtrail::domain::run::Completed;
 use packtrail::http::App;
 use packtrail::http::server::{Options, Server};
 use packtrail::shutdown::Shutdown;
+use packtrail::storage::artifacts::ArtifactUrl;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use crate::support::db::Database;
 use crate::support::feed::NOW;
 use crate::support::server::client;
+use crate::support::worker;
 
 /// Where runs are made.
 const RUNS: &str = "/v1/task-runner/runs";
@@ -96,6 +98,7 @@ fn token(name: &str) -> String {
 fn config() -> Config {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let tokens = TOKENS.iter().map(|(name, scopes, grants, tenants)| TokenConfig {
+        capabilities: Vec::new(),
         name: (*name).to_owned(),
         hash: hash_token(&token(name)).unwrap().to_hex(),
         tenants: owned(tenants),
@@ -122,6 +125,7 @@ async fn for_each_server_with(change: impl Fn(&mut Config), test: impl AsyncFn(&
         let server = Server::bind(Options {
             listen: config.listen,
             database: database.url().await,
+            artifacts: ArtifactUrl::Memory,
             migrate: true,
             auth: check_start(&config).unwrap(),
             limits: config.limits,
@@ -162,9 +166,7 @@ impl Rest {
 
     /// Lets a worker do a step of a run, by its number.
     async fn work(&self, run_id: &str, n: usize, outputs: Value) {
-        let runs = &self.app.runs;
-        runs.start("default", run_id, n, "worker").await.unwrap();
-        runs.complete("default", run_id, n, "worker", Completed::Succeeded(outputs)).await.unwrap();
+        worker::work(&self.app.runs, "default", run_id, n, outputs).await;
     }
 
     /// Decides the approval `security-review` of a run.

@@ -95,7 +95,10 @@ fn every_code_has_a_scenario_that_opens_it_and_one_that_closes_it() {
     let codes = |holds: fn(&Scenario) -> bool| -> BTreeSet<&str> {
         scenarios.iter().filter(|scenario| holds(scenario)).map(|scenario| scenario.code).collect()
     };
-    let all: BTreeSet<&str> = FindingCode::items().iter().filter_map(|item| item.value.word()).collect();
+    // That of task packs is no record's: `runs::objectives`.
+    let is_of_records = |code: &&str| *code != "OBJECTIVE_MISSED";
+    let words = FindingCode::items().iter().filter_map(|item| item.value.word());
+    let all: BTreeSet<&str> = words.filter(is_of_records).collect();
     assert_eq!(codes(Scenario::opens), all);
     assert_eq!(codes(Scenario::closes), all);
     let rewritten = scenarios.iter().flat_map(|scenario| &scenario.opened).filter(|e| e.code == "SPEC_REWRITTEN");

@@ -1,5 +1,11 @@
 //! Runs of task packs: planned, simulated, created, decided, cancelled, and moved by the time.
 
+pub mod import;
+mod objective;
+mod waiters;
+pub mod work;
+
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,12 +16,15 @@ use crate::domain::digest::Digest;
 use crate::domain::identity::NaturalKey;
 use crate::domain::lineage::{EdgeKind, Field, thing};
 use crate::domain::names;
-use crate::domain::run::{Completed, Decide, Decided, Effects, Refusal, Run};
+use crate::domain::run::{Artifact, ArtifactStatus, Decide, Decided, Effects, FileWanted, Refusal, Run};
 use crate::domain::taskpack::{PlanError, Simulation, plan, simulate};
 use crate::domain::time::format_micros;
 use crate::service::query::lineage::Entity;
 use crate::service::query::{QueryError, Scope};
-use crate::storage::{Creation, LockedRun, NewRun, RunChange, RunEdge, RunVertex, Store, StoreError};
+use crate::shutdown::Shutdown;
+use crate::storage::{Creation, Live, LockedRun, NewRun, RunChange, RunEdge, RunTx, RunVertex, Store, StoreError};
+
+use self::waiters::Waiters;
 
 /// The longest name of a run, in characters.
 pub const MAX_RUN_ID: usize = 128;
@@ -27,6 +36,8 @@ pub const MAX_SUBJECTS: usize = 100;
 pub const MAX_SUMMARY: usize = 16 * 1024;
 /// How many runs are looked after at once.
 const DUE: i64 = 100;
+/// After how many looks at the time the queues are looked at, for the metrics.
+const TOLD_EVERY: u32 = 10;
 /// How often the time is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -78,9 +89,30 @@ pub enum RunError {
     /// There is no such run.
     #[error("there is no such run")]
     NotFound,
+    /// The run happens elsewhere.
+    #[error("the run happens elsewhere, and is only reported here")]
+    Imported,
     /// The run does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The worker has the step no more: its time was over, it has reported, or the run was cancelled.
+    #[error("the lease does not hold any more")]
+    LeaseLost,
+    /// What a worker asks for makes no sense: the field and why.
+    #[error("{1}")]
+    BadClaim(&'static str, String),
+    /// Lines before those that were sent are not there: the number to go on from.
+    #[error("lines are missing before the first one")]
+    LinesMissing(i64),
+    /// The run is to leave no such file behind: its name.
+    #[error("the run has no such file: {0}")]
+    UnknownArtifact(String),
+    /// A file is said to be uploaded and is not: its name.
+    #[error("this file was not uploaded with this digest: {0}")]
+    NotUploaded(String),
+    /// The worker has yet to say what became of these files.
+    #[error("files are to be looked for first")]
+    FilesWanted(Vec<FileWanted>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,18 +136,50 @@ impl RunError {
     }
 }
 
+/// Bounds of what runs keep.
+#[derive(Debug, Clone, Copy)]
+pub struct RunLimits {
+    /// How many bytes of lines of steps the log of a run has.
+    pub log_bytes: i64,
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self { log_bytes: 64 << 20 }
+    }
+}
+
 /// The commands on runs.
 #[derive(Clone)]
 pub struct Runs {
     store: Store,
     clock: SharedClock,
+    limits: RunLimits,
+    waiters: Waiters,
+    closing: Shutdown,
 }
 
 impl Runs {
     /// The commands on the runs of a store.
     #[must_use]
     pub fn new(store: Store, clock: SharedClock) -> Self {
-        Self { store, clock }
+        Self { store, clock, limits: RunLimits::default(), waiters: Waiters::default(), closing: Shutdown::new() }
+    }
+
+    /// The commands with other bounds.
+    #[must_use]
+    pub fn with_limits(self, limits: RunLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The commands of a server that may stop: then nobody waits any more.
+    #[must_use]
+    pub fn with_shutdown(self, closing: Shutdown) -> Self {
+        Self { closing, ..self }
+    }
+
+    fn is_open(&self) -> bool {
+        self.closing.is_ready()
     }
 
     /// What a run would do. Nothing is kept.
@@ -156,6 +220,7 @@ impl Runs {
             created_by: actor,
             idempotency_key: asked.idempotency_key.as_deref(),
             request_digest,
+            source: None,
         };
         let id = match tx.insert(&new, now).await? {
             Creation::Made(id) => id,
@@ -170,12 +235,16 @@ impl Runs {
             run_id: &run_id,
             before: None,
             after: &run,
+            plan: &plan,
+            live: Live::default(),
             effects: &effects,
             principal: actor,
             edges: &edges,
+            import: None,
         };
-        tx.save(&change).await?;
-        tx.commit().await?;
+        let commit = tx.save(&change).await?;
+        self.follow_objectives(&mut tx, &plan, None, &run, commit.seq).await?;
+        self.commit(tx, tenant).await?;
         Ok((run_id, true))
     }
 
@@ -201,33 +270,6 @@ impl Runs {
     pub async fn cancel(&self, tenant: &str, run_id: &str, actor: &str) -> Result<(), RunError> {
         self.change(tenant, run_id, actor, |locked, now| {
             locked.run.cancel(&locked.plan, actor, now).map(|effects| ((), effects))
-        })
-        .await
-    }
-
-    /// A worker takes a step, by its number. Returns its parameters; none if they could not be rendered and the
-    /// step failed for that.
-    ///
-    /// # Errors
-    /// If there is no such run, or it is not the step's turn.
-    pub async fn start(&self, tenant: &str, run_id: &str, n: usize, worker: &str) -> Result<Option<Value>, RunError> {
-        self.change(tenant, run_id, worker, |locked, now| locked.run.start(&locked.plan, n, now)).await
-    }
-
-    /// The attempt of a step ended.
-    ///
-    /// # Errors
-    /// If there is no such run, or the step is not running.
-    pub async fn complete(
-        &self,
-        tenant: &str,
-        run_id: &str,
-        n: usize,
-        worker: &str,
-        ended: Completed,
-    ) -> Result<(), RunError> {
-        self.change(tenant, run_id, worker, |locked, now| {
-            locked.run.complete(&locked.plan, n, ended, now).map(|effects| ((), effects))
         })
         .await
     }
@@ -263,46 +305,94 @@ impl Runs {
     ) -> Result<T, RunError> {
         let mut tx = self.store.write_run(tenant).await?;
         let mut locked = tx.lock(run_id).await?.ok_or(RunError::NotFound)?;
+        if locked.source.is_some() {
+            return Err(RunError::Imported);
+        }
         let before = locked.run.clone();
         // The time is read under the lock, so that it never runs backwards in a run.
         let (answer, effects) = command(&mut locked, self.clock.now())?;
         if locked.run != before {
-            let edges = new_edges(run_id, Some(&before), &locked.run);
-            let change = RunChange {
-                id: locked.id,
-                run_id,
-                before: Some(&before),
-                after: &locked.run,
-                effects: &effects,
-                principal: actor,
-                edges: &edges,
-            };
-            tx.save(&change).await?;
-            tx.commit().await?;
+            self.keep(&mut tx, &before, &locked, &effects, actor).await?;
+            self.commit(tx, tenant).await?;
         }
         Ok(answer)
     }
 
-    /// Does what the time has to do with runs: approvals that nobody decided expire. Returns how many runs it
-    /// looked after.
+    /// Writes what a command did to a run that is locked.
+    async fn keep(
+        &self,
+        tx: &mut RunTx,
+        before: &Run,
+        locked: &LockedRun,
+        effects: &Effects,
+        actor: &str,
+    ) -> Result<(), RunError> {
+        let edges = new_edges(&locked.run_id, Some(before), &locked.run);
+        let change = RunChange {
+            id: locked.id,
+            run_id: &locked.run_id,
+            before: Some(before),
+            after: &locked.run,
+            plan: &locked.plan,
+            live: locked.live,
+            effects,
+            principal: actor,
+            edges: &edges,
+            import: None,
+        };
+        let commit = tx.save(&change).await?;
+        self.follow_objectives(tx, &locked.plan, Some(before), &locked.run, commit.seq).await?;
+        Ok(())
+    }
+
+    /// Commits, and tells the workers that wait what there is to do now.
+    async fn commit(&self, tx: RunTx, tenant: &str) -> Result<(), RunError> {
+        let queued = tx.commit().await?;
+        self.waiters.wake(tenant, &queued);
+        Ok(())
+    }
+
+    /// Does what the time has to do with runs: approvals that nobody decided expire, and so do the attempts of
+    /// workers that were not heard of. Returns how many runs it looked after.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn sweep(&self) -> Result<usize, RunError> {
-        let due = self.store.due_runs(self.clock.now(), DUE).await?;
+        let now = self.clock.now();
+        let mut due = self.store.silent_runs(now, DUE).await?;
+        let others = self.store.due_runs(now, DUE).await?;
+        due.extend(others.into_iter().filter(|run| !due.contains(run)).collect::<Vec<_>>());
         for run in &due {
-            let tick = |locked: &mut LockedRun, now: i64| Ok(((), locked.run.tick(&locked.plan, now)));
             // One run that cannot be moved must not keep the others from it.
-            if let Err(error) = self.change(&run.tenant, &run.run_id, "system", tick).await {
+            if let Err(error) = self.look_after(&run.tenant, &run.run_id).await {
                 tracing::error!(%error, tenant = run.tenant, run = run.run_id, "the time could not move a run");
             }
         }
         Ok(due.len())
     }
 
+    async fn look_after(&self, tenant: &str, run_id: &str) -> Result<(), RunError> {
+        let mut tx = self.store.write_run(tenant).await?;
+        let mut locked = tx.lock(run_id).await?.filter(|run| run.source.is_none()).ok_or(RunError::NotFound)?;
+        let (before, now) = (locked.run.clone(), self.clock.now());
+        let mut effects = Effects::default();
+        for (n, is_final) in tx.expire_leases(locked.id, now).await? {
+            let reason = if is_final { "quota-exceeded" } else { "lease-expired" };
+            effects.extend(locked.run.expire(&locked.plan, n, reason, now)?);
+        }
+        effects.extend(locked.run.tick(&locked.plan, now));
+        if locked.run == before {
+            tx.settle(&locked).await?;
+        } else {
+            self.keep(&mut tx, &before, &locked, &effects, "system").await?;
+        }
+        self.commit(tx, tenant).await
+    }
+
     /// Sweeps once a second, until `stop` is over.
     pub async fn watch(self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
+        let (mut told, mut known) = (0_u32, BTreeSet::new());
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -310,9 +400,15 @@ impl Runs {
                 () = &mut stop => return,
                 _ = ticks.tick() => {}
             }
+            if told.is_multiple_of(TOLD_EVERY)
+                && let Err(error) = self.tell_queues(&mut known).await
+            {
+                tracing::warn!(%error, "the queues could not be looked at");
+            }
+            told = told.wrapping_add(1);
             // What one sweep leaves for want of room, the next one takes.
             if let Err(error) = self.sweep().await {
-                tracing::warn!(%error, "approvals could not be looked after");
+                tracing::warn!(%error, "runs could not be looked after");
             }
         }
     }
@@ -334,16 +430,27 @@ fn new_edges(run_id: &str, before: Option<&Run>, after: &Run) -> Vec<RunEdge> {
             edges.push(edge(EdgeKind::Decided, principal, Field::RunApprovals, Some(what), decided.at));
         }
     }
-    for (i, artifact) in after.artifacts.iter().enumerate() {
-        let was_captured = before.is_some_and(|run| run.artifacts[i].captured_at.is_some());
-        if let Some(at) = artifact.captured_at.filter(|_| !was_captured) {
+    // By name: what a run elsewhere leaves behind comes in no certain order.
+    let known: HashSet<&str> = before.into_iter().flat_map(captured).map(|artifact| artifact.name.as_str()).collect();
+    for artifact in captured(after) {
+        if !known.contains(artifact.name.as_str()) {
+            let at = artifact.captured_at.unwrap_or(after.updated_at);
             let reference = format!("runs/{run_id}/artifacts/{}", artifact.name);
             let kind = "RunArtifact".to_owned();
             let key = thing::artifact("", &names::Artifact { kind, reference, checksum: None });
-            edges.push(RunEdge { is_effect: false, ..edge(EdgeKind::Produced, key, Field::RunArtifacts, None, at) });
+            let produced =
+                |key| RunEdge { is_effect: false, ..edge(EdgeKind::Produced, key, Field::RunArtifacts, None, at) };
+            edges.push(produced(key));
+            // What records say of the same content leads on from its digest.
+            edges.extend(artifact.digest.map(|digest| produced(thing::digest(&digest.to_string()))));
         }
     }
     edges
+}
+
+/// What a run left behind and is kept.
+fn captured(run: &Run) -> impl Iterator<Item = &Artifact> {
+    run.artifacts.iter().filter(|artifact| artifact.status == ArtifactStatus::Captured)
 }
 
 /// Plans away from the threads that serve: a large pack takes its time.
