@@ -6,6 +6,7 @@ mod peer;
 mod read;
 mod scale;
 mod size;
+mod work;
 
 use anyhow::Result;
 
@@ -27,6 +28,8 @@ enum Which {
     Peer,
     Lineage,
     Scale,
+    Interactive,
+    Runs,
 }
 
 /// All groups, in the order of a whole run.
@@ -38,10 +41,12 @@ pub const GROUPS: &[Group] = &[
     Group { goals: &["G13"], which: Which::Peer },
     Group { goals: &["G8"], which: Which::Lineage },
     Group { goals: &["G14"], which: Which::Scale },
+    Group { goals: &["G15"], which: Which::Interactive },
+    Group { goals: &["RUNS"], which: Which::Runs },
 ];
 
 /// All goals.
-pub const ALL: &[&str] = &["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G13", "G14", "G16", "G17"];
+pub const ALL: &[&str] = &["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G13", "G14", "G15", "G16", "G17", "RUNS"];
 
 /// Measures some goals of a group.
 pub async fn run(group: &Group, bench: &Bench, asked: &[&str]) -> Result<Vec<Line>> {
@@ -53,6 +58,8 @@ pub async fn run(group: &Group, bench: &Bench, asked: &[&str]) -> Result<Vec<Lin
         Which::Peer => peer::run(bench).await,
         Which::Lineage => lineage::run(bench).await,
         Which::Scale => scale::run(bench).await,
+        Which::Interactive => work::interactive(bench).await,
+        Which::Runs => work::runs(bench).await,
     }
 }
 
