@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 
@@ -21,6 +21,8 @@ use crate::telemetry::Metrics;
 
 /// How long the database may take to close after requests in flight were given up.
 const CLOSING: Duration = Duration::from_secs(3);
+/// How old what an upload left behind is when nobody can still be at it.
+const ABANDONED: Duration = Duration::from_hours(24);
 
 /// What a server is made of.
 pub struct Options {
@@ -125,6 +127,7 @@ impl Server {
         let shutdown = app.shutdown.clone();
         let store = app.store.clone();
         let watching = tokio::spawn(app.runs.clone().watch(shutdown.draining()));
+        tokio::spawn(tidy(app.artifacts.clone(), app.clock.now()));
         let serving = axum::serve(listener, router(&app)).with_graceful_shutdown(shutdown.draining());
         drop(app);
         let ended = shutdown.run(std::future::IntoFuture::into_future(serving), DRAIN).await;
@@ -172,5 +175,16 @@ pub fn writer_limits(limits: &Limits) -> WriterLimits {
             items: bound(limits.quarantine_max_items),
             bytes: bound(limits.quarantine_max_bytes),
         },
+    }
+}
+
+/// Removes what uploads left behind that were broken off long ago.
+async fn tidy(artifacts: ArtifactStore, now: i64) {
+    let now = UNIX_EPOCH + Duration::from_micros(now.unsigned_abs());
+    let Some(before) = now.checked_sub(ABANDONED) else { return };
+    match artifacts.remove_unfinished(before).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "what uploads left behind was removed"),
+        Err(error) => tracing::warn!(%error, "what uploads left behind could not be removed"),
     }
 }

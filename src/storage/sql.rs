@@ -1616,11 +1616,15 @@ catalogue! {
         AND to_seq = 9223372036854775807 ORDER BY run, approval";
     /// Where a run stands now, without its steps.
     RUN_STATE_OPEN = "SELECT state FROM run_state WHERE tenant_id = $1 AND run = $2 AND to_seq = 9223372036854775807";
-    /// What is in the queue and since when, by what does it: found one by one, however much there is of each.
-    QUEUE_USES = "WITH RECURSIVE u(uses) AS (SELECT (SELECT MIN(q.uses) FROM run_queue q WHERE q.tenant_id = $1) UNION ALL \
-        SELECT (SELECT MIN(q.uses) FROM run_queue q WHERE q.tenant_id = $1 AND q.uses > u.uses) FROM u WHERE u.uses IS NOT NULL) \
+    /// What is in the queue and since when, by what does it, in ranges of names: found one by one, however much there
+    /// is of each, and in turn of each range, so that none hides another.
+    QUEUE_USES = "WITH RECURSIVE u(uses, high) AS (\
+        SELECT (SELECT MIN(q.uses) FROM run_queue q WHERE q.tenant_id = $1 AND q.uses >= r.low AND q.uses < r.high), r.high \
+        FROM {rows $2: low text, high text} r UNION ALL \
+        SELECT (SELECT MIN(q.uses) FROM run_queue q WHERE q.tenant_id = $1 AND q.uses > u.uses AND q.uses < u.high), u.high \
+        FROM u WHERE u.uses IS NOT NULL) \
         SELECT u.uses, (SELECT MIN(q.ready_at) FROM run_queue q WHERE q.tenant_id = $1 AND q.uses = u.uses) AS ready_at \
-        FROM u WHERE u.uses IS NOT NULL LIMIT $2";
+        FROM u WHERE u.uses IS NOT NULL LIMIT $3";
     /// The steps that can be taken now, of runs that nobody else is changing, the one that waits longest first.
     QUEUE_NEXT = "SELECT q.run, q.n FROM run_queue q JOIN run_live l ON l.tenant_id = q.tenant_id AND l.run = q.run \
         WHERE q.tenant_id = $1 AND q.uses = $2 AND q.ready_at <= $3 ORDER BY q.ready_at, q.run, q.n LIMIT $4 {unlocked l}";

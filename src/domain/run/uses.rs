@@ -14,9 +14,32 @@ pub fn matches(pattern: &str, uses: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// The names that a pattern can stand for, as a range in the order of their bytes: the first one, and what they
+/// are before. What is in it need not match.
+#[must_use]
+pub fn range(pattern: &str) -> (String, String) {
+    match pattern.split_once('*') {
+        Some((prefix, _)) => (prefix.to_owned(), format!("{prefix}{}", char::MAX)),
+        None => (pattern.to_owned(), format!("{pattern}\u{1}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_pattern_stands_for_is_in_its_range() {
+        let names = ["", "a", "a-b", "ab", "abc", "b", "builtin:noop", "policy:über", "z"];
+        for pattern in ["", "*", "a", "a*", "ab", "*c", "a*c", "builtin:*", "policy:ü*", "z"] {
+            let (low, high) = range(pattern);
+            for name in names {
+                let is_in_range = *low <= *name && *name < *high;
+                assert!(!matches(pattern, name) || is_in_range, "{pattern} {name}");
+                assert!(pattern.contains('*') || matches(pattern, name) == is_in_range, "{pattern} {name}");
+            }
+        }
+    }
 
     #[test]
     fn a_star_stands_for_any_characters_and_all_else_for_itself() {

@@ -193,6 +193,9 @@ fn read_gate(fields: &mut Fields<'_>, errors: &mut Errors) -> KindDecl {
 
 fn read_policy(mut fields: Fields<'_>, errors: &mut Errors) -> KindDecl {
     let policy_id = fields.required_text("policyId", MAX_NAME, errors).unwrap_or_default();
+    if policy_id.contains(char::is_control) {
+        errors.add(fields.at("policyId"), "must not hold a control character");
+    }
     let policy_version = fields.text("policyVersion", MAX_NAME, errors);
     let actions = [
         ("abort", FailureAction::Abort),

@@ -25,8 +25,8 @@ pub struct AsOfQuery(pub Seat);
 #[Object]
 impl AsOfQuery {
     /// Everything below as this server knew it at an earlier commit: exactly what was answered then,
-    /// whatever was learned since. Live values, which are outside of the ledger, are null; `search` and
-    /// `operationStats` answer with `NOT_SUPPORTED_AS_OF`. Cannot be nested.
+    /// whatever was learned since. Live values, which are outside of the ledger, are null; `search`,
+    /// `operationStats` and `workQueue` answer with `NOT_SUPPORTED_AS_OF`. Cannot be nested.
     #[graphql(guard = "Needs(Scope::Viewer)")]
     async fn as_of(
         &self,

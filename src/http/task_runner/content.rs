@@ -29,8 +29,6 @@ use crate::storage::artifacts::ArtifactError;
 const LEASE: HeaderName = HeaderName::from_static("x-packtrail-lease");
 /// RFC 9530.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
-/// The longest name of an artifact: that of a manifest.
-const MAX_NAME: usize = 255;
 /// How long a client may take none of what it asked for.
 const IDLE: Duration = Duration::from_mins(1);
 
@@ -142,14 +140,11 @@ impl Call {
         let digest = content_digest::sha256(&fields.join(", ")).ok().flatten();
         let wrong = || RestError::bad_input("Send the digest of the body as Content-Digest: sha-256=:…:.");
         let digest = digest.ok_or_else(wrong)?;
-        if name.is_empty() || name.len() > MAX_NAME {
-            return Err(unknown_artifact());
-        }
         let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|length| length > self.app.limits.artifact_bytes) {
             return Err(too_large(self.app.limits.artifact_bytes));
         }
-        self.app.runs.check_lease(&tenant, &caller.subject, lease).await?;
+        self.app.runs.check_upload(&tenant, &caller.subject, lease, &run_id, &name).await?;
         let (principal, lease) = (Arc::clone(&caller.subject), lease.to_owned());
         Ok(Brought { tenant, principal, run_id, name, lease, digest })
     }

@@ -133,7 +133,7 @@ impl Scope {
     ///
     /// # Errors
     /// [`QueryError::NotSupportedAsOf`] in any other scope.
-    fn needs_latest(&self, question: &'static str) -> Result<(), QueryError> {
+    pub fn needs_latest(&self, question: &'static str) -> Result<(), QueryError> {
         if self.is_latest && !self.is_asked { Ok(()) } else { Err(QueryError::NotSupportedAsOf(question)) }
     }
 

@@ -53,6 +53,21 @@ impl Abilities {
         let is_among = |patterns: &[String]| patterns.iter().any(|pattern| uses::matches(pattern, step));
         is_among(&self.asked) && (self.allowed.is_empty() || is_among(&self.allowed))
     }
+
+    /// Ranges of names in which all that is for the worker is: those of what is asked for, cut to those of what is
+    /// allowed.
+    fn ranges(&self) -> BTreeSet<(String, String)> {
+        let ranges = |patterns: &[String]| patterns.iter().map(|pattern| uses::range(pattern)).collect::<BTreeSet<_>>();
+        let (asked, allowed) = (ranges(&self.asked), ranges(&self.allowed));
+        if allowed.is_empty() {
+            return asked;
+        }
+        let cut = |(low, high): &(String, String)| {
+            let both = allowed.iter().map(|(least, most)| (low.max(least).clone(), high.min(most).clone()));
+            both.filter(|(low, high)| low < high).collect::<Vec<_>>()
+        };
+        asked.iter().flat_map(cut).collect()
+    }
 }
 
 /// A claim of steps.
@@ -229,12 +244,13 @@ impl Runs {
 
     async fn claim_now(&self, tenant: &str, principal: &str, claim: &Claim) -> Result<Vec<Granted>, RunError> {
         let now = self.clock.now();
-        let mut uses = self.store.queue_uses(tenant).await?;
+        let mut uses = self.store.queue_uses(tenant, &claim.abilities.ranges()).await?;
         uses.retain(|(uses, ready_at)| *ready_at <= now && claim.abilities.include(uses));
         if uses.is_empty() {
             return Ok(Vec::new());
         }
         uses.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+        uses.dedup();
         let mut tx = self.store.write_run(tenant).await?;
         let mut picked: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         let mut left = claim.max;
@@ -395,26 +411,44 @@ impl Runs {
         run_id: &str,
         upload: &Upload,
     ) -> Result<(), RunError> {
-        let key = read_token(token).ok_or(RunError::LeaseLost)?;
-        let mut tx = self.store.write_run(tenant).await?;
-        let (run, now) = (tx.lock(run_id).await?.ok_or(RunError::NotFound)?, self.clock.now());
-        held(tx.lease(&key).await?.filter(|_| run.id == key.run), principal, now).map_err(|_| RunError::LeaseLost)?;
-        if !run.run.artifacts.iter().any(|artifact| artifact.is_file && artifact.name == upload.name) {
-            return Err(RunError::UnknownArtifact(upload.name.clone()));
-        }
+        let (mut tx, key, now) = self.may_upload(tenant, principal, token, run_id, &upload.name).await?;
         tx.note_upload(&key, upload, now).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Whether a worker has a step of a run now: asked before a large body is read.
+    /// Whether a worker may bring a file now: asked before a large body is read.
     ///
     /// # Errors
-    /// [`RunError::LeaseLost`] if not.
-    pub async fn check_lease(&self, tenant: &str, principal: &str, token: &str) -> Result<(), RunError> {
-        self.heartbeat(tenant, principal, token)
-            .await
-            .and_then(|renewed| if renewed.is_cancelled { Err(RunError::LeaseLost) } else { Ok(()) })
+    /// [`RunError::LeaseLost`] if it has no step of the run, [`RunError::UnknownArtifact`] if the run is to leave no
+    /// such file behind.
+    pub async fn check_upload(
+        &self,
+        tenant: &str,
+        principal: &str,
+        token: &str,
+        run_id: &str,
+        name: &str,
+    ) -> Result<(), RunError> {
+        self.may_upload(tenant, principal, token, run_id, name).await.map(drop)
+    }
+
+    async fn may_upload(
+        &self,
+        tenant: &str,
+        principal: &str,
+        token: &str,
+        run_id: &str,
+        name: &str,
+    ) -> Result<(RunTx, LeaseKey, i64), RunError> {
+        let key = read_token(token).ok_or(RunError::LeaseLost)?;
+        let mut tx = self.store.write_run(tenant).await?;
+        let (run, now) = (tx.lock(run_id).await?.ok_or(RunError::NotFound)?, self.clock.now());
+        held(tx.lease(&key).await?.filter(|_| run.id == key.run), principal, now).map_err(|_| RunError::LeaseLost)?;
+        if !run.run.artifacts.iter().any(|artifact| artifact.is_file && artifact.name == name) {
+            return Err(RunError::UnknownArtifact(name.to_owned()));
+        }
+        Ok((tx, key, now))
     }
 
     /// Ends the part of a worker. A report that is repeated changes nothing.
@@ -494,8 +528,10 @@ fn held(lease: Option<StoredLease>, principal: &str, now: i64) -> Result<StoredL
 
 fn check(claim: &Claim) -> Result<(), RunError> {
     let refuse = |field, message: String| Err(RunError::BadClaim(field, message));
-    if claim.worker.is_empty() || claim.worker.len() > MAX_WORKER {
-        return refuse("worker", format!("A worker has a name of 1 to {MAX_WORKER} bytes."));
+    // Postgres keeps no NUL, and nobody reads the others.
+    let is_plain = |text: &str| !text.contains(char::is_control);
+    if claim.worker.is_empty() || claim.worker.len() > MAX_WORKER || !is_plain(&claim.worker) {
+        return refuse("worker", format!("A worker has a name of 1 to {MAX_WORKER} bytes, none of them a control."));
     }
     if !(1..=MAX_CLAIMED).contains(&claim.max) {
         return refuse("max", format!("1 to {MAX_CLAIMED} steps can be claimed at once."));
@@ -506,6 +542,9 @@ fn check(claim: &Claim) -> Result<(), RunError> {
     }
     if claim.abilities.asked.len() > MAX_CAPABILITIES {
         return refuse("capabilities", format!("A worker has at most {MAX_CAPABILITIES} capabilities."));
+    }
+    if !claim.abilities.asked.iter().all(|pattern| is_plain(pattern)) {
+        return refuse("capabilities", "A capability has no control characters.".to_owned());
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The queue of steps, and who has which: leases of workers.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -113,6 +115,12 @@ struct UploadRow {
 }
 
 #[derive(Serialize)]
+struct Range<'a> {
+    low: &'a str,
+    high: &'a str,
+}
+
+#[derive(Serialize)]
 struct NewRow {
     run: i64,
     n: usize,
@@ -150,14 +158,21 @@ impl LeaseKey {
 }
 
 impl Store {
-    /// What the steps in the queue use, each with since when the first of them waits, microseconds; the first
-    /// 1,000 by name.
+    /// What the steps in the queue use whose names are in one of some ranges, from the first name on and before
+    /// the second, each with since when the first of them waits, microseconds. 1,000 of them, and of each range
+    /// the first; one that is in several ranges may come several times.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn queue_uses(&self, tenant: &str) -> Result<Vec<(String, i64)>, StoreError> {
+    pub async fn queue_uses(
+        &self,
+        tenant: &str,
+        ranges: &BTreeSet<(String, String)>,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
         let Some(tenant) = self.tenant_id(tenant).await? else { return Ok(Vec::new()) };
-        self.pool.rows(&sql::QUEUE_USES, &[tenant.into(), MAX_USES.into()]).await
+        let ranges: Vec<Range> = ranges.iter().map(|(low, high)| Range { low, high }).collect();
+        let most = MAX_USES.max(i64::try_from(ranges.len()).unwrap_or(i64::MAX));
+        self.pool.rows(&sql::QUEUE_USES, &[tenant.into(), json(&ranges), most.into()]).await
     }
 
     /// How many steps wait now, by what does them, the longest wait first; at most 1,000.
@@ -175,7 +190,7 @@ impl Store {
     /// If the database fails.
     pub async fn silent_runs(&self, now: i64, limit: i64) -> Result<Vec<DueRun>, StoreError> {
         let mut runs: Vec<DueRun> = self.pool.rows(&sql::LEASES_OVER, &[now.into(), limit.into()]).await?;
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         runs.retain(|run| seen.insert((run.tenant.clone(), run.run_id.clone())));
         Ok(runs)
     }

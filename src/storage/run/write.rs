@@ -229,9 +229,10 @@ impl Store {
         } else {
             tx.execute(&sql::TENANT_ENSURE, &[tenant.into(), RULES.into()]).await?;
             let made: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await?;
-            made.ok_or_else(|| corrupt("the tenant"))?
+            let Id(made) = made.ok_or_else(|| corrupt("the tenant"))?;
+            tx.execute(&sql::LEDGER_ENSURE, &[made.into()]).await?;
+            Id(made)
         };
-        tx.execute(&sql::LEDGER_ENSURE, &[tenant.into()]).await?;
         Ok(RunTx { tx, tenant, queued: Vec::new() })
     }
 }

@@ -271,6 +271,7 @@ fn each_wrong_value_is_told_at_its_place() {
         ),
         (step("1/gate/approval/grants"), json!([]), "spec.steps[1].gate.approval.grants", "unknown field"),
         (step("2/gate/policy/policyId"), json!(""), "spec.steps[2].gate.policy.policyId", "must not be empty"),
+        (step("2/gate/policy/policyId"), json!("a\u{7}"), "spec.steps[2].gate.policy.policyId", "a control character"),
         (
             step("2/gate/policy/failureAction"),
             json!("branch"),

@@ -592,3 +592,55 @@ async fn secrets_are_given_by_reference_and_only_those_that_a_step_names() {
     })
     .await;
 }
+
+/// Steps that use so many things that nobody looks at all of them.
+fn many(prefix: &str, runs: usize) -> Vec<Value> {
+    let step = |n: usize| json!({"id": format!("s{n}"), "run": {"uses": format!("{prefix}{n:04}")}});
+    let steps = |run: usize| Value::Array((run * 64..run * 64 + 64).map(step).collect());
+    let together = |run| json!([{"id": "all", "parallel": {"maxParallel": 64, "steps": steps(run)}}]);
+    (0..runs).map(|run| pack(together(run))).collect()
+}
+
+#[tokio::test]
+async fn what_nobody_can_do_hides_nothing_from_those_who_can_do_something() {
+    on_both(async |shop| {
+        for (n, manifest) in many("aaa:", 16).iter().enumerate() {
+            shop.create(&format!("junk-{n}"), manifest).await;
+        }
+        let wanted = json!({"id": "a", "run": {"uses": "scan"}});
+        shop.create("wanted", &pack(json!([wanted]))).await;
+        let granted = async |asked: &[&str], allowed: &[&str]| {
+            let texts = |patterns: &[&str]| patterns.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            let abilities = Abilities::new(texts(asked), texts(allowed));
+            let claim = Claim { abilities, ..claim(1) };
+            let granted = shop.runs.claim(&TENANT.into(), "worker", &claim, Duration::ZERO).await.unwrap();
+            for granted in &granted {
+                shop.report(granted, Report::Released).await.unwrap();
+            }
+            granted.into_iter().map(|granted| granted.uses).collect::<Vec<_>>()
+        };
+        assert_eq!(granted(&["scan"], &[]).await, ["scan"]);
+        assert_eq!(granted(&["s*"], &[]).await, ["scan"]);
+        assert_eq!(granted(&["*"], &["scan"]).await, ["scan"]);
+        assert_eq!(granted(&["zzz", "*"], &["b*", "sc*"]).await, ["scan"]);
+        assert_eq!(granted(&["aaa:*"], &["s*"]).await, Vec::<String>::new());
+        assert_eq!(granted(&["aaa:1019"], &["*9"]).await, ["aaa:1019"]);
+        assert_eq!(granted(&["*"], &[]).await, ["aaa:0000"], "what waits longest comes first");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_worker_says_what_postgres_cannot_keep() {
+    on_both(async |shop| {
+        let told = async |claim: Claim| match shop.runs.claim(&TENANT.into(), "worker", &claim, Duration::ZERO).await {
+            Err(RunError::BadClaim(field, _)) => Some(field),
+            _ => None,
+        };
+        assert_eq!(told(claim(1)).await, None);
+        assert_eq!(told(Claim { worker: "a\0".to_owned(), ..claim(1) }).await, Some("worker"));
+        let abilities = Abilities::new(["a\0".to_owned()], []);
+        assert_eq!(told(Claim { abilities, ..claim(1) }).await, Some("capabilities"));
+    })
+    .await;
+}

@@ -1,6 +1,7 @@
 //! Runs of task packs: plans, the machine that moves runs, their storage and surfaces.
 
 mod bad_values;
+mod clocks;
 mod examples;
 mod expression;
 pub mod fixture;

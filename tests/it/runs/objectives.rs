@@ -96,6 +96,8 @@ async fn runs_that_wait_are_counted_and_the_queue_tells_for_what() {
         let queue = api.ask("{ workQueue { uses depth waitingSince } }").await;
         let expected = json!([{"uses": "builtin:noop", "depth": 1, "waitingSince": "2026-06-01T00:00:00Z"}]);
         assert_eq!(queue["workQueue"], expected, "the others wait from a later time on");
+        let code = api.code("{ asOf(point: {seq: 1}) { workQueue { uses } } }").await;
+        assert_eq!(code, "NOT_SUPPORTED_AS_OF", "nobody is told of an empty queue");
         worker::work(&runs_at(&api, NOW + 5 * SECOND), "t", "r0", 0, Value::Null).await;
         assert_eq!(missed(&api.ask(FINDINGS).await), Vec::<String>::new());
         store.close().await;

@@ -1083,7 +1083,14 @@ async fn work_run(on: &On, now: i64) -> (i64, packtrail::domain::taskpack::Plan)
 async fn leases(on: On) {
     let (id, plan) = work_run(&on, 5).await;
     let store = &on.store;
-    assert_eq!(store.queue_uses(&on.tenant).await.unwrap(), [("builtin:noop".to_owned(), 5)]);
+    let uses = async |low: &str, high: &str| {
+        let ranges = BTreeSet::from([(low.to_owned(), high.to_owned())]);
+        store.queue_uses(&on.tenant, &ranges).await.unwrap()
+    };
+    assert_eq!(uses("", "z").await, [("builtin:noop".to_owned(), 5)]);
+    assert_eq!(uses("builtin:noop", "builtin:noop~").await, [("builtin:noop".to_owned(), 5)]);
+    assert_eq!((uses("", "builtin:noop").await, uses("c", "z").await), (vec![], vec![]));
+    assert_eq!(store.queue_uses(&on.tenant, &BTreeSet::new()).await.unwrap(), []);
     let depth = store.queue_depth(&on.tenant, 5).await.unwrap();
     assert_eq!((depth.len(), depth[0].depth, depth[0].ready_at), (1, 1, 5));
     assert_eq!(store.queue_depth(&on.tenant, 4).await.unwrap(), []);
@@ -1120,7 +1127,7 @@ async fn leases(on: On) {
     let lease = NewLease { key, attempt: 1, expires_at: 16, deadline: 40 };
     tx.grant(&[lease], "p", "w", 6, 10).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(store.queue_uses(&on.tenant).await.unwrap(), [], "it is with a worker");
+    assert_eq!(uses("", "z").await, [], "it is with a worker");
 
     let mut tx = store.write_run(&on.tenant).await.unwrap();
     let about = packtrail::domain::lineage::thing::task_pack("none", "1.0.0");
