@@ -24,6 +24,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the records are kept.
     pub database: DatabaseUrl,
+    /// The database itself, where `database` leads to a pooler such as `PgBouncer`: for the schema, and for what
+    /// servers tell each other. Empty if there is no pooler.
+    pub database_direct: DatabaseUrl,
     /// Where the content of artifacts is kept: a folder, or `s3://bucket/prefix`. Empty is a folder beside the
     /// file of `SQLite`, and `packtrail-artifacts` in the working directory else.
     pub artifacts: String,
@@ -37,6 +40,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, in the syntax of `tracing`'s `EnvFilter`, such as `info,packtrail=debug`.
     pub log_filter: String,
+    /// Origins, such as `https://dashboard.example`, whose pages may open WebSockets beside the server's own.
+    pub allowed_origins: Vec<String>,
     /// Who may do what.
     pub auth: AuthConfig,
     /// Bounds on what clients can make the server do.
@@ -48,12 +53,14 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database: DatabaseUrl::from("sqlite://packtrail.db"),
+            database_direct: DatabaseUrl::from(""),
             artifacts: String::new(),
             no_migrate: false,
             dev_insecure: false,
             tenant: "default".to_owned(),
             log_format: LogFormat::Text,
             log_filter: "info".to_owned(),
+            allowed_origins: Vec::new(),
             auth: AuthConfig::default(),
             limits: Limits::default(),
         }
@@ -136,12 +143,14 @@ impl Config {
         Self {
             listen: flags.listen.unwrap_or(self.listen),
             database: flags.database.unwrap_or(self.database),
+            database_direct: self.database_direct,
             artifacts: self.artifacts,
             no_migrate: flags.no_migrate.unwrap_or(self.no_migrate),
             dev_insecure: flags.dev_insecure.unwrap_or(self.dev_insecure),
             tenant: flags.tenant.unwrap_or(self.tenant),
             log_format: flags.log_format.unwrap_or(self.log_format),
             log_filter: flags.log_filter.unwrap_or(self.log_filter),
+            allowed_origins: self.allowed_origins,
             auth: self.auth,
             limits: self.limits,
         }
@@ -154,6 +163,12 @@ impl Config {
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
+    /// The URL itself, if there is one.
+    #[must_use]
+    pub fn given(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.clone())
+    }
+
     /// The URL itself, to connect with; never log it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -312,6 +327,22 @@ pub struct Limits {
     pub rate_per_minute: u32,
     /// The same of one that is a worker: it tells many times a minute that it lives.
     pub worker_rate_per_minute: u32,
+    /// WebSockets at once, of all principals, and as many event streams: each costs memory and a file descriptor.
+    pub sockets_total: usize,
+    /// WebSockets at once of one principal: one client alone must not take every place.
+    pub sockets_per_principal: usize,
+    /// Seconds until `connection_init`: who never says who they are must not hold a connection.
+    pub socket_init_secs: u64,
+    /// Bytes of one message of a client.
+    pub socket_message_bytes: usize,
+    /// Operations at once on one WebSocket.
+    pub socket_subscriptions: usize,
+    /// Seconds between pings, which keep proxies and their timers content.
+    pub socket_ping_secs: u64,
+    /// Seconds without a sign of life of a client after which it is taken for dead.
+    pub socket_dead_secs: u64,
+    /// Seconds that a subscriber may take nothing of what is written to it.
+    pub slow_consumer_secs: u64,
     /// Bytes of lines of steps that the log of one run keeps.
     pub run_log_bytes: u64,
     /// Bytes of one artifact's content.
@@ -359,6 +390,14 @@ impl Default for Limits {
             in_flight_per_principal: 32,
             rate_per_minute: 600,
             worker_rate_per_minute: 60_000,
+            sockets_total: 2_000,
+            sockets_per_principal: 10,
+            socket_init_secs: 5,
+            socket_message_bytes: 64 << 10,
+            socket_subscriptions: 20,
+            socket_ping_secs: 20,
+            socket_dead_secs: 40,
+            slow_consumer_secs: 10,
             run_log_bytes: 64 << 20,
             artifact_bytes: 4 << 30,
             ingest_record_bytes: 3 << 19,

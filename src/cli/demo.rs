@@ -80,6 +80,8 @@ pub async fn run(args: Args) -> Result<ExitCode, CommandError> {
         migrate: true,
         auth,
         limits: config.limits,
+        allowed_origins: Vec::new(),
+        direct: None,
         metrics: None,
         clock: Arc::new(SystemClock),
         shutdown: shutdown.clone(),

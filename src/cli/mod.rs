@@ -3,12 +3,15 @@
 mod config;
 mod demo;
 mod export;
+mod follow;
 mod ingest;
+mod logs;
 mod migrate;
 mod openapi;
 mod rebuild;
 mod schema;
 mod serve;
+mod tail;
 mod token;
 mod worker;
 
@@ -44,6 +47,10 @@ enum Command {
     Demo(demo::Args),
     /// Make an access token, or the hash of one for the configuration.
     Token(token::Args),
+    /// Print the log of a run, and follow it until it ends.
+    Logs(logs::Args),
+    /// Print what changes from now on, as the ledger has it.
+    Tail(tail::Args),
     /// Claim steps of runs from a server and do them.
     Worker(worker::Args),
     /// Run one command for a worker, and leave nothing of it behind.
@@ -74,6 +81,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Openapi => Ok(openapi::run()),
         Command::Demo(args) => demo::run(args).await,
         Command::Token(args) => token::run(&args),
+        Command::Logs(args) => logs::run(args).await,
+        Command::Tail(args) => tail::run(args).await,
         Command::Worker(args) => worker::run(args).await,
         Command::Guard => Ok(crate::worker::guard::run()),
     };

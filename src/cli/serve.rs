@@ -48,6 +48,8 @@ pub async fn run(args: Args) -> Result<ExitCode, CommandError> {
         migrate: !config.no_migrate,
         auth,
         limits: config.limits,
+        allowed_origins: config.allowed_origins,
+        direct: config.database_direct.given(),
         metrics: Some(metrics),
         clock: Arc::new(SystemClock),
         shutdown,

@@ -78,7 +78,7 @@ impl From<QueryError> for ApiError {
                 code::NOT_SUPPORTED_AS_OF,
                 "This is answered as of the latest commit only: ask for it outside of asOf.",
             ),
-            QueryError::NotExported => Self::internal(),
+            QueryError::NotExported | QueryError::NoCommit(_) => Self::internal(),
             QueryError::Question(error) => Self::bad_input(error.to_string()),
             QueryError::TooMany(most, instead) => {
                 Self::bad_input(format!("The answer would have more than {most} parts: {instead}."))

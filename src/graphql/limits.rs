@@ -50,7 +50,15 @@ impl Default for GuardLimits {
             page_arguments: &["first", "last", "limit"],
             list_arguments: &["ids"],
             // Buckets come of one statement, so that a thousand cost what a page of records does.
-            field_pages: &[("operationStats", 100), ("lineage", 500), ("lineagePaths", 10)],
+            // A batch of a stream is a page; the entries of logs are in memory as they are.
+            field_pages: &[
+                ("operationStats", 100),
+                ("lineage", 500),
+                ("lineagePaths", 10),
+                ("recordChanges", 100),
+                ("findingRaised", 100),
+                ("approvalRequested", 100),
+            ],
         }
     }
 }

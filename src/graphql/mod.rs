@@ -17,23 +17,25 @@ pub mod raw;
 pub mod record_list;
 pub mod rows;
 pub mod scalar;
+pub mod subscription;
 pub mod types;
 pub mod view;
 pub mod written;
 
-use async_graphql::{EmptySubscription, SDLExportOptions, Schema, SchemaBuilder};
+use async_graphql::{SDLExportOptions, Schema, SchemaBuilder};
 
 use mutation::MutationRoot;
 use query::QueryRoot;
+use subscription::SubscriptionRoot;
 
 /// The schema of this server.
-pub type ApiSchema = Schema<QueryRoot, MutationRoot, EmptySubscription>;
+pub type ApiSchema = Schema<QueryRoot, MutationRoot, SubscriptionRoot>;
 
 /// The schema, to be hardened with limits and extensions. It needs no data: everything that resolvers
 /// use comes with each request, as a [`context::RequestContext`].
 #[must_use]
-pub fn builder() -> SchemaBuilder<QueryRoot, MutationRoot, EmptySubscription> {
-    Schema::build(QueryRoot::default(), MutationRoot::default(), EmptySubscription)
+pub fn builder() -> SchemaBuilder<QueryRoot, MutationRoot, SubscriptionRoot> {
+    Schema::build(QueryRoot::default(), MutationRoot::default(), SubscriptionRoot)
         .register_output_type::<types::node::Node>()
         .register_output_type::<types::record::Record>()
         .register_output_type::<types::user_error::UserError>()

@@ -84,7 +84,7 @@ impl View {
     /// # Errors
     /// If the store fails.
     pub async fn now(store: &Store, tenant: Arc<str>, largest_page: usize) -> Result<Self, ApiError> {
-        Ok(Self::of(Scope::now(store, tenant).await?, largest_page))
+        Ok(Self::over(Scope::now(store, tenant).await?, largest_page))
     }
 
     /// The tenant of a request as of one of its commits, as `asOf` asks for it; `None` if there is no such
@@ -95,7 +95,7 @@ impl View {
     pub async fn as_of(ctx: &Context<'_>, seq: i64) -> Result<Option<Self>, ApiError> {
         let request = RequestContext::of(ctx)?;
         let scope = Scope::as_of(&request.store, Arc::clone(&request.tenant), seq).await?;
-        Ok(scope.map(|scope| Self::of(scope, request.largest_page)))
+        Ok(scope.map(|scope| Self::over(scope, request.largest_page)))
     }
 
     /// The same view at the commit that a cursor names, so that the pages of a list are of one state;
@@ -108,10 +108,12 @@ impl View {
             return Ok(None);
         }
         let scope = self.scope().pinned(&RequestContext::of(ctx)?.store, seq).await?;
-        Ok(scope.map(|scope| Self::of(scope, self.largest_page())))
+        Ok(scope.map(|scope| Self::over(scope, self.largest_page())))
     }
 
-    fn of(scope: Scope, largest_page: usize) -> Self {
+    /// What a scope has, with the largest page of its lists.
+    #[must_use]
+    pub fn over(scope: Scope, largest_page: usize) -> Self {
         let load = Gather::new(Loads(scope.clone()));
         Self(Arc::new(Inner { scope, largest_page, load }))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -39,8 +39,14 @@ pub fn named_tenant(headers: &HeaderMap) -> Option<&str> {
     text(headers, TENANT)
 }
 
+/// The credentials that a request has in its headers.
+#[must_use]
+pub fn authorization(headers: &HeaderMap) -> Option<&str> {
+    text(headers, "authorization")
+}
+
 fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, AuthError> {
-    app.authenticator.authenticate(text(headers, "authorization"))
+    app.authenticator.authenticate(authorization(headers))
 }
 
 fn identify(app: &App, headers: &HeaderMap) -> Result<Identity, AuthError> {
@@ -55,16 +61,17 @@ fn counted_as(principal: &Principal) -> PrincipalKey {
     PrincipalKey::new(Arc::clone(&principal.subject), is_worker)
 }
 
-fn admit(request: &mut Request, identity: Identity) {
-    request.extensions_mut().insert(counted_as(&identity.principal));
-    request.extensions_mut().insert(identity);
+/// Notes who asks.
+pub fn admit(extensions: &mut Extensions, identity: Identity) {
+    extensions.insert(counted_as(&identity.principal));
+    extensions.insert(identity);
 }
 
 /// Lets only known callers through to REST.
 pub async fn require(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     match identify(&app, request.headers()) {
         Ok(identity) => {
-            admit(&mut request, identity);
+            admit(request.extensions_mut(), identity);
             next.run(request).await
         }
         Err(error) => {
@@ -138,7 +145,7 @@ pub async fn within_bounds(State(admission): State<Admission>, mut request: Requ
 pub async fn require_graphql(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     match identify(&app, request.headers()) {
         Ok(identity) => {
-            admit(&mut request, identity);
+            admit(request.extensions_mut(), identity);
             next.run(request).await
         }
         Err(error) => {

@@ -8,12 +8,14 @@ pub mod graphql;
 pub mod health;
 pub mod identity;
 pub mod ingest;
+pub mod live;
 pub mod openapi;
 pub mod range;
 pub mod server;
 mod task_runner;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -24,6 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::graphql::{GraphqlLimits, GraphqlService, Prepare};
 use self::identity::{Admission, Identity};
+use self::live::{LiveLimits, Places, Transports};
 use crate::auth::Authenticator;
 use crate::clock::SharedClock;
 use crate::config::Limits;
@@ -32,6 +35,7 @@ use crate::graphql::context::RequestContext;
 use crate::graphql::limits::GuardLimits;
 use crate::graphql::{ApiSchema, builder};
 use crate::service::ingest::writer::Writer;
+use crate::service::live::Hub;
 use crate::service::run::Runs;
 use crate::shutdown::Shutdown;
 use crate::storage::Store;
@@ -57,6 +61,12 @@ pub struct App {
     pub authenticator: Authenticator,
     /// The limits.
     pub limits: Limits,
+    /// Origins whose pages may open WebSockets beside the server's own.
+    pub allowed_origins: Vec<String>,
+    /// What is followed.
+    pub hub: Hub,
+    /// The WebSockets there are.
+    pub sockets: Arc<Places>,
     /// The metrics, if this process has them.
     pub metrics: Option<Metrics>,
     /// Whether the server is stopping.
@@ -88,7 +98,12 @@ pub fn router(app: &Arc<App>) -> Router {
     let service = graphql_service(app);
     let (rate, in_flight) = (service.rate(), service.in_flight());
     let runs = task_runner::routes(app, Admission { rate, in_flight, idle: app.limits.read_timeout() });
-    let api = service.routes().layer(from_fn_with_state(Arc::clone(app), identity::require_graphql));
+    let transports = Transports::new(app, service.clone(), live_limits(&app.limits));
+    let sockets = transports.routes();
+    let api = service
+        .routes()
+        .layer(from_fn_with_state(transports, live::divert))
+        .layer(from_fn_with_state(Arc::clone(app), identity::require_graphql));
     let open = Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
@@ -99,6 +114,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(open)
         .with_state(Arc::clone(app))
         .merge(api)
+        .merge(sockets)
         .merge(graphiql::routes())
         .merge(openapi::routes())
         .fallback(error::unknown_path)
@@ -124,6 +140,21 @@ fn graphql_service(app: &Arc<App>) -> GraphqlService<ApiSchema> {
         }
     });
     GraphqlService::new(schema, limits).with_prepare(prepare)
+}
+
+fn live_limits(limits: &Limits) -> LiveLimits {
+    LiveLimits {
+        connections: limits.sockets_total,
+        connections_each: limits.sockets_per_principal,
+        init_timeout: Duration::from_secs(limits.socket_init_secs),
+        message_bytes: limits.socket_message_bytes,
+        event_bytes: limits.response_bytes,
+        subscriptions: limits.socket_subscriptions,
+        ping_every: Duration::from_secs(limits.socket_ping_secs),
+        dead_after: Duration::from_secs(limits.socket_dead_secs),
+        flush_timeout: Duration::from_secs(limits.slow_consumer_secs),
+        ..LiveLimits::default()
+    }
 }
 
 fn graphql_limits(limits: &Limits) -> GraphqlLimits {

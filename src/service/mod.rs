@@ -4,6 +4,7 @@ pub mod demo_fleet;
 pub mod derive;
 pub mod export;
 pub mod ingest;
+pub mod live;
 pub mod query;
 pub mod reader;
 pub mod rebuild;

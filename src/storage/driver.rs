@@ -12,6 +12,7 @@ use super::dialect::Dialect;
 use super::error::StoreError;
 use super::pack::{Packed, unpack};
 use super::sql::Statement;
+use super::wake::{Topic, Wakes};
 
 /// How long a reader waits for the database.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +62,8 @@ pub(super) enum Pool {
 pub(super) struct Tx {
     on: On,
     pub(super) work: Work,
+    /// What is to be told once it is committed: how far topics have come.
+    moved: Vec<(Topic, i64)>,
 }
 
 enum On {
@@ -164,7 +167,7 @@ impl Pool {
         if url.starts_with("sqlite:") {
             Self::open_sqlite(url, create, timeouts).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            Self::open_postgres(url, timeouts).await
+            Self::open_postgres(url, timeouts, false).await
         } else {
             Err(StoreError::Url("a database URL begins with sqlite:// or postgres://".to_owned()))
         }
@@ -207,13 +210,23 @@ impl Pool {
         Ok(Self::Sqlite { writer, readers, statement: timeouts.statement })
     }
 
-    async fn open_postgres(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
+    /// Opens a Postgres through a pooler.
+    pub(super) async fn open_pooled(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
+        Self::open_postgres(url, timeouts, true).await
+    }
+
+    async fn open_postgres(url: &str, timeouts: Timeouts, is_pooled: bool) -> Result<Self, StoreError> {
         let timeout = timeouts.statement.as_millis().to_string();
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| StoreError::Url("not a valid postgres:// URL".to_owned()))?
             .application_name("packtrail")
-            .options([("statement_timeout", timeout.as_str())])
             .statement_cache_capacity(256);
+        // What is set when a connection begins is refused by a pooler, or not passed on.
+        let options = if is_pooled {
+            options.extra_float_digits(None)
+        } else {
+            options.options([("statement_timeout", timeout.as_str())])
+        };
         let pool = PgPoolOptions::new()
             .max_connections(READERS + 2)
             .acquire_timeout(timeouts.acquire)
@@ -245,7 +258,7 @@ impl Pool {
                 On::Postgres(tx)
             }
         };
-        Ok(Tx { on, work: Work::default() })
+        Ok(Tx { on, work: Work::default(), moved: Vec::new() })
     }
 
     /// Reads rows outside of any transaction.
@@ -348,10 +361,23 @@ impl Tx {
         Ok(written)
     }
 
+    /// Notes how far the transaction brings a topic.
+    pub(super) fn moves(&mut self, topic: Topic, number: i64) {
+        self.moved.push((topic, number));
+    }
+
     pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.commit_and_tell(&Wakes::default()).await
+    }
+
+    /// Commits, and then tells those who follow what moved. They are never told of what they cannot read yet.
+    pub(super) async fn commit_and_tell(self, wakes: &Wakes) -> Result<(), StoreError> {
         match self.on {
             On::Sqlite(tx) => tx.commit().await?,
             On::Postgres(tx) => tx.commit().await?,
+        }
+        for (topic, number) in self.moved {
+            wakes.tell(topic, number);
         }
         Ok(())
     }

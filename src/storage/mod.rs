@@ -9,6 +9,7 @@ mod driver;
 mod dump;
 mod error;
 mod export;
+mod feed;
 mod findings;
 mod lineage;
 mod list;
@@ -17,11 +18,13 @@ mod migrate;
 mod pack;
 mod page;
 mod read;
+pub mod replica;
 mod run;
 mod search;
 mod sql;
 mod stats;
 mod tail;
+mod wake;
 mod write;
 
 use sha2::{Digest as _, Sha256};
@@ -31,6 +34,7 @@ pub use deployment::*;
 pub use driver::{Timeouts, Work};
 pub use error::StoreError;
 pub use export::*;
+pub use feed::*;
 pub use findings::*;
 pub use lineage::*;
 pub use list::{RecordFilter, RecordList, RecordOrder, RecordPlace};
@@ -41,6 +45,7 @@ pub use run::*;
 pub use search::*;
 pub use stats::*;
 pub use tail::*;
+pub use wake::*;
 pub use write::*;
 
 use dialect::Dialect;
@@ -56,6 +61,7 @@ pub type TenantName = str;
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: Pool,
+    wakes: Wakes,
 }
 
 impl Store {
@@ -76,7 +82,26 @@ impl Store {
         let pool = Pool::open(url, migrate, timeouts).await?;
         migrate::check_settings(&pool).await?;
         migrate::run(&pool, migrate).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, wakes: Wakes::default() })
+    }
+
+    /// Opens a database that is up to date through a pooler, which gives its connections away after each
+    /// transaction. The pooler must know prepared statements (`PgBouncer` from 1.21 on with `max_prepared_statements`):
+    /// without, one client could get the answer of another.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_pooled(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
+        let pool = Pool::open_pooled(url, timeouts).await?;
+        migrate::check_settings(&pool).await?;
+        migrate::run(&pool, false).await?;
+        Ok(Self { pool, wakes: Wakes::default() })
+    }
+
+    /// Whether other servers may work on the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.pool.dialect() == Dialect::Postgres
     }
 
     /// Asks the database for a sign of life.

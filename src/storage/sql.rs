@@ -1616,6 +1616,36 @@ catalogue! {
         AND to_seq = 9223372036854775807 ORDER BY run, approval";
     /// Where a run stands now, without its steps.
     RUN_STATE_OPEN = "SELECT state FROM run_state WHERE tenant_id = $1 AND run = $2 AND to_seq = 9223372036854775807";
+    /// How far ledgers have come.
+    LEDGERS_MOVED = "SELECT r.tenant, r.run, h.seq AS number FROM {rows $1: tenant int, run int} r \
+        JOIN ledger_head h ON h.tenant_id = r.tenant";
+    /// The commits that last changed runs.
+    RUNS_MOVED = "SELECT r.tenant, r.run, s.from_seq AS number FROM {rows $1: tenant int, run int} r \
+        JOIN run_state s ON s.tenant_id = r.tenant AND s.run = r.run AND s.to_seq = 9223372036854775807";
+    /// How far logs have come, and whether their runs are over.
+    LOGS_MOVED = "SELECT r.tenant, r.run, 2 * l.logged + CASE WHEN s.status >= 3 THEN 1 ELSE 0 END AS number \
+        FROM {rows $1: tenant int, run int} r \
+        JOIN run_live l ON l.tenant_id = r.tenant AND l.run = r.run \
+        JOIN run_state s ON s.tenant_id = r.tenant AND s.run = r.run AND s.to_seq = 9223372036854775807";
+    /// The changes of records after a place in the ledger.
+    CHANGES_AFTER = "SELECT e.seq, e.n, e.leaf, c.committed_at, e.kind, e.source_id, e.object_id, \
+        COALESCE(e.content_digest, k.digest) AS digest, COALESCE(e.previous_digest, p.digest) AS previous, e.principal \
+        FROM ledger_entry e JOIN ledger_commit c ON c.tenant_id = e.tenant_id AND c.seq = e.seq \
+        LEFT JOIN content k ON k.tenant_id = e.tenant_id AND k.id = e.content_id \
+        LEFT JOIN content p ON p.tenant_id = e.tenant_id AND p.id = e.previous_id \
+        WHERE e.tenant_id = $1 AND e.seq >= $2 AND (e.seq > $2 OR e.n > $3) AND e.seq <= $4 \
+        AND e.kind IN ('CREATED', 'UPDATED', 'CLOSED', 'CONFLICT') ORDER BY e.seq, e.n LIMIT $5";
+    /// The first commits after one of them that changed runs.
+    RUN_COMMITS = "SELECT DISTINCT s.from_seq FROM run_state s WHERE s.tenant_id = $1 AND s.from_seq > $2 \
+        AND s.from_seq <= $3 ORDER BY s.from_seq LIMIT $4";
+    /// The runs that changed between commits.
+    RUNS_CHANGED = "SELECT DISTINCT s.run FROM run_state s WHERE s.tenant_id = $1 AND s.from_seq > $2 AND s.from_seq <= $3";
+    /// The approvals that gates began to wait for between commits.
+    APPROVALS_REQUESTED = "SELECT a.run, a.approval FROM run_approval a \
+        WHERE a.tenant_id = $1 AND a.from_seq > $2 AND a.from_seq <= $3 AND a.status = $4 \
+        AND NOT EXISTS (SELECT 1 FROM run_approval b WHERE b.tenant_id = a.tenant_id AND b.run = a.run \
+        AND b.approval = a.approval AND b.to_seq = a.from_seq AND b.status = a.status) \
+        ORDER BY a.from_seq, a.run, a.approval";
     /// What is in the queue and since when, by what does it, in ranges of names: found one by one, however much there
     /// is of each, and in turn of each range, so that none hides another.
     QUEUE_USES = "WITH RECURSIVE u(uses, high) AS (\

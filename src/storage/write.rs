@@ -16,7 +16,7 @@ use super::search::Document;
 use super::sql::{self, Statement};
 use super::stats::NewOperation;
 use super::tail::Patch;
-use super::{Store, TenantName, Work, hash63};
+use super::{Store, TenantName, Topic, Wakes, Work, hash63};
 use crate::domain::RULES;
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
@@ -42,6 +42,7 @@ pub enum EdgeKind {
 /// A writing transaction. It holds the lock of the tenant's one writer.
 pub struct WriteTx {
     pub(super) tx: Tx,
+    wakes: Wakes,
     pub(super) tenant: i64,
     pub(super) source: i64,
     pub(super) source_name: String,
@@ -583,6 +584,7 @@ impl Store {
         tx.execute(&sql::LEDGER_ENSURE, &[tenant.into()]).await?;
         let mut write = WriteTx {
             tx,
+            wakes: self.wakes.clone(),
             tenant,
             source: 0,
             source_name: source.to_owned(),
@@ -1686,7 +1688,7 @@ impl WriteTx {
     /// # Errors
     /// If the database fails; nothing was written then.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await
+        self.tx.commit_and_tell(&self.wakes).await
     }
 }
 
@@ -1729,6 +1731,7 @@ pub(super) async fn take_commit(
     let rows: Vec<Row> =
         entries.into_iter().zip(leaf..).enumerate().map(|(n, (entry, leaf))| Row { n, leaf, entry }).collect();
     tx.execute(&sql::LEDGER_ENTRIES_INSERT, &[tenant.into(), seq.into(), json(&rows)]).await?;
+    tx.moves(Topic::Ledger { tenant }, seq);
     Ok(Commit { seq, committed_at })
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails should end its test, just as the test itself may")]
 
 mod docs;
+mod follow;
 mod graphql;
 mod http;
 mod input;
@@ -10,6 +11,7 @@ mod insight;
 #[cfg(test)] // tells clippy that helpers of tests are tests
 mod layering;
 mod lineage;
+mod live;
 mod records;
 mod runs;
 mod server;

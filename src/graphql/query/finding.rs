@@ -18,7 +18,7 @@ use crate::storage::{FindingOrder, FindingPlace, Page, Rows};
 
 /// What narrows a list of findings. All that is given must hold.
 #[derive(Debug, Clone, Default, InputObject)]
-struct FindingFilter {
+pub struct FindingFilter {
     /// Only of this source.
     source: Option<String>,
     /// Only those that stand, or only those that were cleared, or both.
@@ -76,7 +76,10 @@ struct FindingOrderBy {
 
 impl FindingFilter {
     /// What is asked; `None` where it asks for nothing that there is.
-    async fn asked(self, view: &View) -> Result<Option<FindingsAsked>, ApiError> {
+    ///
+    /// # Errors
+    /// If a filter makes no sense, or the store fails.
+    pub async fn asked(self, view: &View) -> Result<Option<FindingsAsked>, ApiError> {
         let Some(severities) = severities(self.severities.as_deref().unwrap_or_default(), self.min_severity) else {
             return Ok(None);
         };
@@ -139,6 +142,7 @@ fn narrowed_by(asked: &FindingsAsked, order: FindingOrder) -> impl Serialize {
     )
 }
 
+/// The root fields of findings.
 #[derive(Clone, Default)]
 pub struct FindingQuery(pub Seat);
 

@@ -4,7 +4,7 @@ mod as_of;
 mod chain;
 mod deployed;
 mod diff;
-mod finding;
+pub mod finding;
 mod history;
 mod insight;
 mod kind;

@@ -35,9 +35,22 @@ pub struct RunFilter {
 pub struct ApprovalFilter {
     /// Only those that stand here; those that a gate waits for, unless said otherwise.
     #[graphql(default_with = "RunApprovalStatus::Waiting")]
-    status: RunApprovalStatus,
+    pub status: RunApprovalStatus,
     /// Only of this run.
-    run_id: Option<String>,
+    pub run_id: Option<String>,
+}
+
+impl RunFilter {
+    /// What is asked.
+    #[must_use]
+    pub fn asked(&self) -> RunsAsked {
+        RunsAsked {
+            pack: self.pack.clone().filter(|pack| !pack.is_empty()),
+            status: self.status.map(Into::into),
+            created_from: self.created_after.map(|at| at.0),
+            created_until: self.created_before.map(|at| at.0),
+        }
+    }
 }
 
 impl Default for ApprovalFilter {
@@ -106,13 +119,7 @@ impl RunQuery {
         #[graphql(desc = "The cursor that the page precedes.")] before: Option<String>,
     ) -> Result<Connection<Run>, ApiError> {
         let view = self.0.view(ctx).await?;
-        let filter = filter.unwrap_or_default();
-        let asked = RunsAsked {
-            pack: filter.pack.filter(|pack| !pack.is_empty()),
-            status: filter.status.map(Into::into),
-            created_from: filter.created_after.map(|at| at.0),
-            created_until: filter.created_before.map(|at| at.0),
-        };
+        let asked = filter.unwrap_or_default().asked();
         let listed = List::new(&view, "runs", &asked);
         let page: Page<RunPlace> = PageArgs::new(first, after, last, before).page(&listed)?;
         let rows = view.scope().list_runs(&asked, &page).await?;

@@ -186,7 +186,13 @@ impl Run {
         self.stored.source.is_some()
     }
 
-    fn list(&self, field: &str) -> List {
+    /// Its row.
+    pub(crate) fn row(&self) -> i64 {
+        self.stored.id
+    }
+
+    /// A list of its own.
+    pub(crate) fn list(&self, field: &str) -> List {
         List::new(&self.view, field, &self.stored.run_id)
     }
 }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod documents;
+mod followed;
 mod input;
 mod limits;
 pub(super) mod media;
@@ -31,6 +32,7 @@ use futures_util::FutureExt;
 
 pub use self::admission::{Full, InFlight, Now, Place, PrincipalKey, Rate};
 use self::documents::Documents;
+pub use self::followed::{Delivered, Followed, Operation, Source};
 pub use self::input::{RawVariables, from_json};
 pub use self::limits::GraphqlLimits;
 use self::media::Media;
@@ -112,11 +114,7 @@ impl<E: Executor> GraphqlService<E> {
 
     async fn post(&self, parts: &Parts, body: Body, media: Media) -> Result<Reply, Refusal> {
         if !media::is_json(&parts.headers) {
-            return Err(Refusal::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                code::UNSUPPORTED_MEDIA_TYPE,
-                "Send the request as application/json.",
-            ));
+            return Err(Refusal::not_json());
         }
         let body = input::read(&parts.headers, body, &self.limits).await?;
         let patience = Patience::new(Box::new(self.admit(parts)?));
@@ -159,8 +157,18 @@ impl<E: Executor> GraphqlService<E> {
         self.rate.take(principal, weight - 1).map_err(|_wait| too_often(self.rate.wait(principal, weight)))
     }
 
-    /// Checks the document and charges the rest of its cost.
+    /// Checks the document of what is answered once, and charges the rest of its cost.
     fn guard(&self, parts: &Parts, request: Request, media: Media) -> Result<Checked, Refusal> {
+        let checked = self.check(parts, request, media)?;
+        if checked.guarded.operation == Some(OperationType::Subscription) {
+            let message = "Subscriptions are served at /graphql/ws, and here as text/event-stream.";
+            return Err(Refusal::malformed(message));
+        }
+        Ok(checked)
+    }
+
+    /// Checks the document and charges the rest of its cost.
+    fn check(&self, parts: &Parts, request: Request, media: Media) -> Result<Checked, Refusal> {
         let known = self.documents.get(&request.query);
         let limits = &self.limits.guard;
         let guarded = match &known {
@@ -168,10 +176,6 @@ impl<E: Executor> GraphqlService<E> {
             None => guard::check(request, limits),
         };
         let guarded = guarded.map_err(|error| Refusal::guarded(error, reply::invalid_status(media)))?;
-        if guarded.operation == Some(OperationType::Subscription) {
-            let message = "Subscriptions are served at /graphql/ws.";
-            return Err(Refusal::malformed(message));
-        }
         self.charge_rest(&principal(parts), guarded.cost)?;
         Ok(Checked { guarded, is_known: known.is_some() })
     }
@@ -215,11 +219,7 @@ impl<E: Executor> GraphqlService<E> {
                 tracing::error!(trace, "an operation panicked");
                 Err(Refusal::internal(trace))
             }
-            Err(_elapsed) => {
-                let message = "The operation took too long.";
-                let status = StatusCode::GATEWAY_TIMEOUT;
-                Err(Refusal::new(status, code::TIMEOUT, message))
-            }
+            Err(_elapsed) => Err(Refusal::too_long()),
         }
     }
 }

@@ -61,6 +61,19 @@ impl Refusal {
         refusal.with(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// The body is of another media type.
+    #[must_use]
+    pub fn not_json() -> Self {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, code::UNSUPPORTED_MEDIA_TYPE, "Send the request as application/json.")
+    }
+
+    /// The operation takes longer than it may.
+    #[must_use]
+    pub fn too_long() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, code::TIMEOUT, "The operation took too long.")
+    }
+
     /// The operation panicked; the trace id leads to the log.
     #[must_use]
     pub fn internal(trace: &str) -> Self {

@@ -1,23 +1,22 @@
 //! Logs of runs as lines, read from the store page by page as the client takes them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
+use tokio::sync::watch;
 
 use super::wire::RunLogEntry;
 use crate::domain::run::LogEntry;
 use crate::http::App;
 use crate::http::error::RestError;
 use crate::http::graphql::Place;
+use crate::service::live::{self, Batch, Feed, Piece, Reached};
 use crate::service::query::{QueryError, Scope};
 use crate::storage::Page;
 
 /// How many entries are in memory at once.
 const PAGE: usize = 200;
-/// How long a follower waits before it looks for more.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the query string says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,9 +71,17 @@ pub struct Reader {
 struct Position {
     reader: Reader,
     after: i64,
-    /// Whether it has seen all that there was, and waits.
-    is_waiting: bool,
+    /// What it follows, once it does.
+    followed: Option<Followed>,
     is_over: bool,
+}
+
+/// A log that is followed, with all others who follow it.
+struct Followed {
+    log: Arc<live::Reader>,
+    reached: watch::Receiver<Reached>,
+    /// Whether it is looked at for the first time.
+    is_first: bool,
 }
 
 impl Reader {
@@ -82,7 +89,7 @@ impl Reader {
     /// the requests in flight: followers count for as long as they follow.
     pub fn body(self, place: Option<Arc<Place>>) -> Body {
         let after = self.parameters.after.unwrap_or(0);
-        let start = Position { reader: self, after, is_waiting: false, is_over: false };
+        let start = Position { reader: self, after, followed: None, is_over: false };
         Body::from_stream(stream::unfold((start, place), |(mut position, place)| async move {
             let lines = position.next().await.transpose()?;
             if let Err(error) = &lines {
@@ -93,10 +100,33 @@ impl Reader {
         }))
     }
 
-    async fn pause(&self) {
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            () = self.app.shutdown.draining() => {}
+    async fn scope(&self) -> Result<Scope, QueryError> {
+        Scope::now(&self.app.store, Arc::clone(&self.tenant)).await
+    }
+
+    /// Follows the log; `None` if the run is gone.
+    async fn follow(&self) -> Result<Option<Followed>, QueryError> {
+        let Some(run) = self.scope().await?.find_run(&self.run_id).await? else { return Ok(None) };
+        let log = self.app.hub.follow(&self.tenant, &Feed::Log(run.id)).await?;
+        let reached = log.watch();
+        Ok(Some(Followed { log, reached, is_first: true }))
+    }
+}
+
+impl Followed {
+    /// Waits until there is something after an entry, and reads it.
+    async fn read_on(&mut self, after: i64) -> Result<Arc<Piece<Batch>>, QueryError> {
+        loop {
+            let Reached { position, is_over } = *self.reached.borrow_and_update();
+            let from = (after, 0);
+            if std::mem::take(&mut self.is_first) || from < position || is_over {
+                let piece = self.log.read(from, position.max(from)).await?;
+                if piece.is_last || piece.to > from {
+                    return Ok(piece);
+                }
+            }
+            // It lives as long as the log is followed, which is here.
+            let _ = self.reached.changed().await;
         }
     }
 }
@@ -104,15 +134,11 @@ impl Reader {
 impl Position {
     /// The next lines; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, QueryError> {
+        let is_numbered = self.reader.parameters.is_numbered();
         while !self.is_over {
-            if self.is_waiting {
-                self.reader.pause().await;
-            }
-            let entries = self.read().await?;
-            // A stopping server lets its followers go: they go on elsewhere, after the last number.
-            self.is_over |= self.reader.parameters.follow && !self.reader.app.shutdown.is_ready();
+            let entries = if self.reader.parameters.follow { self.follow().await? } else { self.read().await? };
             if !entries.is_empty() {
-                return Ok(Some(lines(&entries, self.reader.parameters.is_numbered())));
+                return Ok(Some(lines(&entries, is_numbered)));
             }
         }
         Ok(None)
@@ -120,9 +146,8 @@ impl Position {
 
     /// Reads a page, and notes whether more can come.
     async fn read(&mut self) -> Result<Vec<LogEntry>, QueryError> {
-        let Reader { app, tenant, run_id, parameters, .. } = &self.reader;
-        let scope = Scope::now(&app.store, Arc::clone(tenant)).await?;
-        let Some(run) = scope.find_run(run_id).await? else {
+        let scope = self.reader.scope().await?;
+        let Some(run) = scope.find_run(&self.reader.run_id).await? else {
             self.is_over = true;
             return Ok(Vec::new());
         };
@@ -130,9 +155,33 @@ impl Position {
         let logged = scope.run_logged(&run).await?;
         let page = scope.run_log(run.id, logged, &page).await?;
         self.after = page.rows.last().map_or(self.after, |last| last.seq);
-        self.is_waiting = !page.more;
-        self.is_over = !page.more && (!parameters.follow || run.run.status.is_terminal());
+        self.is_over = !page.more;
         Ok(page.rows)
+    }
+
+    /// Waits for more, until the run has ended. A stopping server lets its followers go: they go on elsewhere, after
+    /// the last number.
+    async fn follow(&mut self) -> Result<Vec<LogEntry>, QueryError> {
+        if self.followed.is_none() {
+            self.followed = self.reader.follow().await?;
+        }
+        let Some(followed) = &mut self.followed else {
+            self.is_over = true;
+            return Ok(Vec::new());
+        };
+        let piece = tokio::select! {
+            piece = followed.read_on(self.after) => piece?,
+            () = self.reader.app.shutdown.draining() => {
+                self.is_over = true;
+                return Ok(Vec::new());
+            }
+        };
+        self.after = piece.to.0;
+        self.is_over = piece.is_last;
+        match &piece.content {
+            Batch::Log(entries) => Ok(entries.clone()),
+            _ => Ok(Vec::new()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::storage::{
 use super::{Identity, QueryError, Scope, Which};
 
 /// What narrows a list of findings.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct FindingsAsked {
     /// The source's name; `None` for all.
     pub source: Option<String>,

@@ -5,6 +5,7 @@ mod chain;
 mod deployment;
 mod diff;
 mod export;
+mod feed;
 mod finding;
 mod history;
 mod insight;
@@ -44,6 +45,9 @@ pub enum QueryError {
     /// The question is answered only as of the latest commit.
     #[error("{0} is answered as of the latest commit only")]
     NotSupportedAsOf(&'static str),
+    /// There is no such commit.
+    #[error("there is no commit {0}")]
+    NoCommit(i64),
     /// The text is none that can be searched for.
     #[error(transparent)]
     Question(#[from] QuestionError),
@@ -94,6 +98,16 @@ impl Scope {
     pub async fn pinned(&self, store: &Store, seq: i64) -> Result<Option<Self>, QueryError> {
         let as_of = store.as_of(&self.tenant, seq).await?;
         Ok(as_of.map(|as_of| Self { as_of, tenant: Arc::clone(&self.tenant), is_latest: false, ..*self }))
+    }
+
+    /// The tenant as of one of its commits, because what follows it has come so far; `None` if there is no such
+    /// commit.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn at(store: &Store, tenant: Arc<str>, seq: i64) -> Result<Option<Self>, QueryError> {
+        let as_of = store.as_of(&tenant, seq).await?;
+        Ok(as_of.map(|as_of| Self { as_of, tenant, is_latest: false, is_asked: false }))
     }
 
     /// The last commit that was made at a time or before; 0 where there is none.

@@ -389,8 +389,8 @@ impl Runs {
         self.commit(tx, tenant).await
     }
 
-    /// Sweeps once a second, until `stop` is over.
-    pub async fn watch(self, stop: impl Future<Output = ()>) {
+    /// Sweeps once a second, until `stop` is over, while that is for this server to do.
+    pub async fn watch(self, stop: impl Future<Output = ()>, is_mine: impl Fn() -> bool) {
         let mut stop = std::pin::pin!(stop);
         let (mut told, mut known) = (0_u32, BTreeSet::new());
         let mut ticks = tokio::time::interval(TICK);
@@ -399,6 +399,9 @@ impl Runs {
             tokio::select! {
                 () = &mut stop => return,
                 _ = ticks.tick() => {}
+            }
+            if !is_mine() {
+                continue;
             }
             if told.is_multiple_of(TOLD_EVERY)
                 && let Err(error) = self.tell_queues(&mut known).await

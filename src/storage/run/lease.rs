@@ -13,7 +13,7 @@ use crate::storage::driver::json;
 use crate::storage::error::StoreError;
 use crate::storage::sql;
 use crate::storage::write::{index, read_digest};
-use crate::storage::{DueRun, Store};
+use crate::storage::{DueRun, Store, Topic, log_number};
 
 /// The most different things that steps in the queue use of which is told at once.
 const MAX_USES: i64 = 1_000;
@@ -316,6 +316,8 @@ impl RunTx {
         now: i64,
     ) -> Result<(), StoreError> {
         self.append(key.run, live, entries, false).await?;
+        let logged = entries.last().map_or(0, |entry| entry.seq);
+        self.tx.moves(Topic::Log { tenant: self.tenant, run: key.run }, log_number(logged, false));
         let args = [&key.args(self.tenant)[..], &[now.into(), next_line.into()]].concat();
         self.tx.execute(&sql::LEASE_LINES, &args).await?;
         Ok(())

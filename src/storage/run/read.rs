@@ -169,6 +169,15 @@ impl ApprovalRow {
 }
 
 impl RunFilter {
+    /// Whether it leaves a run in.
+    #[must_use]
+    pub fn includes(&self, run: &StoredRun) -> bool {
+        self.pack.as_ref().is_none_or(|pack| *pack == run.pack)
+            && self.status.is_none_or(|status| status == run.run.status)
+            && self.created_from.is_none_or(|from| run.created_at >= from)
+            && self.created_until.is_none_or(|until| run.created_at < until)
+    }
+
     /// The statement that reads a page through the index that narrows most, forwards and backwards.
     fn drive(&self) -> [&'static Statement; 2] {
         match (self.status, &self.pack) {

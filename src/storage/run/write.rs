@@ -18,7 +18,7 @@ use crate::storage::driver::{Tx, json};
 use crate::storage::error::StoreError;
 use crate::storage::sql;
 use crate::storage::write::{LedgerRow, NodeKey, index, node_key, read_digest, take_commit};
-use crate::storage::{Commit, LineageRow, Store};
+use crate::storage::{Commit, LineageRow, Store, Topic, Wakes, log_number};
 
 /// A run to be.
 #[derive(Debug, Clone)]
@@ -145,6 +145,7 @@ const OF_TENANT: i64 = 0;
 /// A transaction on runs of a tenant.
 pub struct RunTx {
     pub(super) tx: Tx,
+    wakes: Wakes,
     pub(super) tenant: i64,
     /// What does the steps that came into the queue.
     pub(super) queued: Vec<String>,
@@ -233,7 +234,7 @@ impl Store {
             tx.execute(&sql::LEDGER_ENSURE, &[made.into()]).await?;
             Id(made)
         };
-        Ok(RunTx { tx, tenant, queued: Vec::new() })
+        Ok(RunTx { tx, wakes: self.wakes.clone(), tenant, queued: Vec::new() })
     }
 }
 
@@ -361,6 +362,9 @@ impl RunTx {
         // What is reported of a run that ended stays open: packed one by one, its entries were chunks of their own.
         let is_over = before.is_some_and(|before| import.is_none() || before.ended_at.is_none());
         self.append(id, live, &effects.logs, is_over && after.ended_at.is_some()).await?;
+        let logged = effects.logs.last().map_or(live.logged, |entry| entry.seq);
+        let topic = Topic::Log { tenant: self.tenant, run: id };
+        self.tx.moves(topic, log_number(logged, after.status.is_terminal()));
         let edges = self.place_edges(run_id, edges).await?;
         // What is reported has times of its own: the ledger has those of this server.
         let at = import.as_ref().map_or(after.updated_at, |import| import.at);
@@ -368,6 +372,7 @@ impl RunTx {
         if before.is_none() {
             self.tx.execute(&sql::RUN_APPEAR, &[self.tenant.into(), id.into(), commit.seq.into()]).await?;
         }
+        self.tx.moves(Topic::Run { tenant: self.tenant, run: id }, commit.seq);
         let listed_at = import.as_ref().map_or(after.created_at, |import| import.listed_at);
         self.write_state(id, after, listed_at, commit.seq).await?;
         self.write_steps(id, before.map_or(&[], |run| &run.steps), &after.steps, commit.seq).await?;
@@ -611,7 +616,7 @@ impl RunTx {
     /// If the database fails; nothing was written then.
     pub async fn commit(self) -> Result<Vec<String>, StoreError> {
         let queued = self.queued;
-        self.tx.commit().await?;
+        self.tx.commit_and_tell(&self.wakes).await?;
         Ok(queued)
     }
 }

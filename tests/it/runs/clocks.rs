@@ -38,6 +38,8 @@ async fn is_done(url: String, off: i64) {
         migrate: true,
         auth: packtrail::auth::check_start(&config).unwrap(),
         limits: config.limits,
+        allowed_origins: Vec::new(),
+        direct: None,
         metrics: None,
         clock: Arc::new(Off(off)),
         shutdown: shutdown.clone(),

@@ -85,6 +85,8 @@ async fn a_draining_server_is_alive_and_not_ready() {
         migrate: true,
         auth: packtrail::auth::check_start(&config).unwrap(),
         limits: config.limits,
+        allowed_origins: Vec::new(),
+        direct: None,
         metrics: None,
         clock: Arc::new(SystemClock),
         shutdown: shutdown.clone(),

@@ -21,7 +21,8 @@ use packtrail::storage::{
     AskedBeat, Beat, Changes, Commit, Creation, Difference, DueRun, EdgeKind, Entry, EpochRow, FindingRow, FoundImport,
     ImportChange, LeaseKey, LeaseState, LineageRow, Live, MovedObservation, NewLease, NewObject, NewObservation,
     NewOperation, NewQuarantine, NewRefusal, NewRun, NewVersion, OldVersion, Patch, QuarantineReason, RevisionRow,
-    RunChange, RunEdge, RunVertex, SeenObject, StateRow, Store, StoreError, Timeouts, Upload, WriteTx,
+    RunChange, RunEdge, RunVertex, SeenObject, StateRow, Store, StoreError, Timeouts, Topic, Upload, WriteTx,
+    log_number,
 };
 use serde_json::json;
 
@@ -78,6 +79,18 @@ const CASES: &[Case] = &[
         "a lease holds until it is over, whatever comes late",
         leases,
         ["Store::queue_uses", "Store::queue_depth", "Store::queue_depths", "Store::silent_runs"]
+    ),
+    case!(
+        "what happened is read on from any place, and told to who follows it",
+        feeds,
+        [
+            "Store::ensure_tenant",
+            "Store::is_shared",
+            "Store::look",
+            "Store::look_at",
+            "Store::open_pooled",
+            "Store::wakes"
+        ]
     ),
     case!("what is reported of a run is kept, and read as of each commit", imports, ["Store::write_run"]),
     case!("an item in quarantine has the reason of its last refusal", refusals, ["WriteTx::quarantine_reasons"]),
@@ -1042,6 +1055,61 @@ async fn imports(on: On) {
         panic!("it was not made")
     };
     assert!(matches!(tx.lock_import("own").await.unwrap(), Some(FoundImport::Own)));
+}
+
+async fn feeds(on: On) {
+    let store = &on.store;
+    let tenant = store.ensure_tenant(&on.tenant).await.unwrap();
+    assert_eq!(store.ensure_tenant(&on.tenant).await.unwrap(), tenant);
+    assert_eq!(store.is_shared(), on.url.starts_with("postgres"));
+    let ledger = Topic::Ledger { tenant };
+    let watched = store.wakes().watch(ledger);
+    let (run, _) = work_run(&on, 5).await;
+    assert_eq!(watched.number(), 1, "who follows is told by the commit");
+    assert_eq!(store.look_at(ledger).await.unwrap(), 1);
+    assert_eq!(store.look_at(Topic::Run { tenant, run }).await.unwrap(), 1);
+    assert_eq!(store.look_at(Topic::Log { tenant, run }).await.unwrap(), log_number(1, false));
+    assert_eq!(store.look_at(Topic::Log { tenant, run: i64::MAX }).await.unwrap(), 0, "there is no such run");
+
+    let now = store.as_of_now(&on.tenant).await.unwrap();
+    assert_eq!(now.run_commits(0, 10).await.unwrap(), [1]);
+    assert!(now.run_commits(1, 10).await.unwrap().is_empty());
+    let changed: Vec<i64> = now.runs_changed(0).await.unwrap().iter().map(|run| run.id).collect();
+    assert_eq!(changed, [run]);
+    assert_eq!(now.runs_changed(1).await.unwrap(), []);
+    assert_eq!(now.approvals_requested(0).await.unwrap(), [], "no gate waits for anybody");
+    assert_eq!(now.changes_after((0, 0), 10).await.unwrap(), [], "no record changed");
+
+    // Another program commits, and tells nobody.
+    let other = if store.is_shared() {
+        Store::open_pooled(&on.url, Timeouts::default()).await.unwrap()
+    } else {
+        Store::open(&on.url, true).await.unwrap()
+    };
+    let mut tx = other.write_run(&on.tenant).await.unwrap();
+    let mut locked = tx.lock("w").await.unwrap().unwrap();
+    let before = locked.run.clone();
+    let effects = locked.run.cancel(&locked.plan, "a", 6).unwrap();
+    let change = RunChange {
+        id: run,
+        run_id: "w",
+        before: Some(&before),
+        after: &locked.run,
+        plan: &locked.plan,
+        live: locked.live,
+        effects: &effects,
+        principal: "a",
+        edges: &[],
+        import: None,
+    };
+    tx.save(&change).await.unwrap();
+    tx.commit().await.unwrap();
+    other.close().await;
+    assert_eq!(watched.number(), 1);
+    store.look().await.unwrap();
+    assert_eq!(watched.number(), 2);
+    let logged = locked.live.logged + i64::try_from(effects.logs.len()).unwrap();
+    assert_eq!(store.look_at(Topic::Log { tenant, run }).await.unwrap(), log_number(logged, true), "it is over");
 }
 
 /// A run of one step that workers do, and its row.

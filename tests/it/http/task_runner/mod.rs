@@ -129,6 +129,8 @@ async fn for_each_server_with(change: impl Fn(&mut Config), test: impl AsyncFn(&
             migrate: true,
             auth: check_start(&config).unwrap(),
             limits: config.limits,
+            allowed_origins: Vec::new(),
+            direct: None,
             metrics: None,
             clock: Arc::new(FixedClock::new(NOW)),
             shutdown: shutdown.clone(),
