@@ -235,7 +235,8 @@ async fn ten_thousand_wakes_arrive_as_the_highest_of_each_place_in_few_notificat
     }
     let mut highest = HashMap::new();
     while highest.len() < 100 || highest.values().any(|logged| *logged < 100) {
-        let Some(Heard::Wake(Wake { topic: Topic::Log { run, .. }, number: logged })) = soon(b_hears.next()).await else {
+        let Some(Heard::Wake(Wake { topic: Topic::Log { run, .. }, number: logged })) = soon(b_hears.next()).await
+        else {
             panic!("only wakes are heard")
         };
         assert!(highest.insert(run, logged).is_none_or(|before| before < logged), "numbers only rise");
@@ -587,4 +588,3 @@ async fn a_wrong_url_is_said_at_the_start() {
     let started = Replica::start("postgres://nobody@127.0.0.1:1/x", settings).await;
     assert!(matches!(started, Err(ReplicaError::Silent | ReplicaError::Database(_))));
 }
-
