@@ -3,6 +3,7 @@
 pub mod artifacts;
 mod beat;
 mod body;
+mod checkpoint;
 mod deployment;
 mod dialect;
 mod driver;
@@ -10,6 +11,7 @@ mod dump;
 mod error;
 mod export;
 mod findings;
+mod ids;
 mod lineage;
 mod list;
 mod mention;
@@ -22,7 +24,11 @@ mod search;
 mod sql;
 mod stats;
 mod tail;
+mod turn;
 mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -56,6 +62,8 @@ pub type TenantName = str;
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: Pool,
+    ids: ids::Ids,
+    commands: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -76,7 +84,7 @@ impl Store {
         let pool = Pool::open(url, migrate, timeouts).await?;
         migrate::check_settings(&pool).await?;
         migrate::run(&pool, migrate).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, ids: ids::Ids::default(), commands: Arc::default() })
     }
 
     /// Asks the database for a sign of life.
@@ -97,6 +105,13 @@ impl Store {
     /// If the database fails.
     pub async fn analyze(&self) -> Result<(), StoreError> {
         self.pool.analyze().await
+    }
+
+    /// How many commands on runs this process has begun: while the number grows, people and workers wait for
+    /// whatever else is written.
+    #[must_use]
+    pub fn commands(&self) -> u64 {
+        self.commands.load(Ordering::Relaxed)
     }
 
     /// Closes all connections.

@@ -23,6 +23,7 @@ mod plans;
 mod races;
 mod simulation;
 mod story;
+mod turns;
 mod work;
 mod worked_example;
 mod worker_kills;
