@@ -40,7 +40,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged, in the syntax of `tracing`'s `EnvFilter`, such as `info,packtrail=debug`.
     pub log_filter: String,
-    /// Origins, such as `https://dashboard.example`, whose pages may open WebSockets beside the server's own.
+    /// Origins, such as `https://dashboard.example`, whose pages may open `WebSocket`s beside the server's own.
     pub allowed_origins: Vec<String>,
     /// Who may do what.
     pub auth: AuthConfig,
@@ -327,9 +327,9 @@ pub struct Limits {
     pub rate_per_minute: u32,
     /// The same of one that is a worker: it tells many times a minute that it lives.
     pub worker_rate_per_minute: u32,
-    /// WebSockets at once, of all principals, and as many event streams: each costs memory and a file descriptor.
+    /// `WebSocket`s at once, of all principals, and as many event streams: each costs memory and a file descriptor.
     pub sockets_total: usize,
-    /// WebSockets at once of one principal: one client alone must not take every place.
+    /// `WebSocket`s at once of one principal: one client alone must not take every place.
     pub sockets_per_principal: usize,
     /// Seconds until `connection_init`: who never says who they are must not hold a connection.
     pub socket_init_secs: u64,

@@ -183,6 +183,30 @@ impl Database {
         }
     }
 
+    /// The texts that a statement answers: its form for SQLite, and for Postgres.
+    pub async fn texts(&self, sqlite: &str, postgres: &str) -> Result<Vec<String>> {
+        match self.kind {
+            Kind::Sqlite => {
+                let db = self.read_sqlite()?;
+                let mut statement = db.prepare(sqlite)?;
+                let rows = statement.query_map([], |row| row.get(0))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            }
+            Kind::Postgres => {
+                Ok(connect(&self.url).await?.query(postgres, &[]).await?.iter().map(|row| row.get(0)).collect())
+            }
+        }
+    }
+
+    /// Runs statements behind the product's back.
+    pub async fn execute(&self, statements: &str) -> Result<()> {
+        match self.kind {
+            Kind::Sqlite => rusqlite::Connection::open(self.file())?.execute_batch(statements)?,
+            Kind::Postgres => connect(&self.url).await?.batch_execute(statements).await?,
+        }
+        Ok(())
+    }
+
     /// Drops it, unless it is to be kept.
     pub async fn drop(self) -> Result<()> {
         if self.is_kept {

@@ -1,5 +1,6 @@
 //! The benchmark harness of packtrail; see README.md.
 
+mod copies;
 mod database;
 mod facts;
 mod fleet;

@@ -61,11 +61,11 @@ pub struct App {
     pub authenticator: Authenticator,
     /// The limits.
     pub limits: Limits,
-    /// Origins whose pages may open WebSockets beside the server's own.
+    /// Origins whose pages may open `WebSocket`s beside the server's own.
     pub allowed_origins: Vec<String>,
     /// What is followed.
     pub hub: Hub,
-    /// The WebSockets there are.
+    /// The `WebSocket`s there are.
     pub sockets: Arc<Places>,
     /// The metrics, if this process has them.
     pub metrics: Option<Metrics>,

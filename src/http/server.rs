@@ -25,7 +25,7 @@ use crate::telemetry::Metrics;
 
 /// How long the database may take to close after requests in flight were given up.
 const CLOSING: Duration = Duration::from_secs(3);
-/// How long WebSockets may take to close once the server stops.
+/// How long `WebSocket`s may take to close once the server stops.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// How long a client may take nothing of what is written to it before its connection breaks: longer than what is
 /// written has patience with it, which can say why.
@@ -49,7 +49,7 @@ pub struct Options {
     pub auth: AuthMode,
     /// The limits.
     pub limits: Limits,
-    /// Origins whose pages may open WebSockets beside the server's own.
+    /// Origins whose pages may open `WebSocket`s beside the server's own.
     pub allowed_origins: Vec<String>,
     /// The metrics, if this process has them.
     pub metrics: Option<Metrics>,

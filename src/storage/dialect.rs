@@ -8,6 +8,8 @@
 //! * `{rows $2: a int, b text, c bytes}`: the objects of a JSON array as rows; bytes travel as hex;
 //! * `{field t.column a.b}`: a text inside of a JSON column;
 //! * `{texts t.column a.b}`: the texts of an array inside of a JSON column, as a sub-query;
+//! * `{turn $1 $2}`: waits until no other transaction has turn `$2` of tenant `$1`, and has it until the end. On
+//!   `SQLite` there is nothing to wait for;
 //! * `{unlocked t}`: only rows of `t` that no other transaction has locked, which are locked by that.
 //!   `SQLite` has one writing transaction at a time.
 
@@ -47,6 +49,10 @@ fn placeholder(inner: &str, dialect: Dialect) -> String {
             Some((column, path)) => texts(column, path, dialect),
             None => format!("{{{inner}}}"),
         },
+        Some(("turn", spec)) => match spec.split_once(' ') {
+            Some((tenant, turn)) => turn_of(tenant, turn, dialect),
+            None => format!("{{{inner}}}"),
+        },
         Some(("unlocked", table)) => match dialect {
             Dialect::Sqlite => String::new(),
             Dialect::Postgres => format!("FOR UPDATE OF {table} SKIP LOCKED"),
@@ -63,6 +69,17 @@ fn field(column: &str, path: &str, dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => format!("({column} ->> '$.{path}')"),
         Dialect::Postgres => format!("(CAST({column} AS json) #>> '{{{}}}')", path.replace('.', ",")),
+    }
+}
+
+fn turn_of(tenant: &str, turn: &str, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("CAST({tenant} + {turn} AS TEXT)"),
+        // Keys of such locks are of the whole database, which may have other schemas.
+        Dialect::Postgres => format!(
+            "CAST(pg_advisory_xact_lock(hashtextextended(CAST(current_schema() AS text), \
+             CAST({tenant} AS bigint) * 2 + CAST({turn} AS bigint))) AS text)"
+        ),
     }
 }
 
@@ -136,6 +153,9 @@ mod tests {
         let text = "{texts c.facts a.b}";
         assert_eq!(expand(text, Dialect::Sqlite), "(SELECT value FROM json_each(c.facts, '$.a.b'))");
         assert!(expand(text, Dialect::Postgres).contains("CAST(c.facts AS json) #> '{a,b}'"));
+        let text = "SELECT {turn $1 $2}";
+        assert_eq!(expand(text, Dialect::Sqlite), "SELECT CAST($1 + $2 AS TEXT)");
+        assert!(expand(text, Dialect::Postgres).contains("pg_advisory_xact_lock(hashtextextended("));
         let text = "SELECT {field c.facts a.b}";
         assert_eq!(expand(text, Dialect::Sqlite), "SELECT (c.facts ->> '$.a.b')");
         assert_eq!(expand(text, Dialect::Postgres), "SELECT (CAST(c.facts AS json) #>> '{a,b}')");

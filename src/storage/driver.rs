@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, FromRow, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 
+use super::checkpoint::{Checkpoints, LAST_RESORT};
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::pack::{Packed, unpack};
@@ -42,9 +43,6 @@ const READERS: u32 = 8;
 /// The writer's page cache, in KiB (below zero by `SQLite`'s convention). With the default of 2 MiB the pages of one
 /// batch do not fit: they are written to the log before the transaction ends, and read and written again.
 const WRITER_CACHE: &str = "-65536";
-/// Pages in the log before they are carried over into the file: 32 MiB. By default it is done after 4 MiB, about once
-/// a batch, with two syncs each time, and each page of an index is written as often.
-const CHECKPOINT_PAGES: &str = "8192";
 
 /// The connections to one database.
 #[derive(Debug, Clone)]
@@ -53,6 +51,7 @@ pub(super) enum Pool {
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
+        checkpoints: Checkpoints,
         statement: Duration,
     },
     Postgres(PgPool),
@@ -67,7 +66,7 @@ pub(super) struct Tx {
 }
 
 enum On {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(Transaction<'static, Sqlite>, Checkpoints),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -197,17 +196,20 @@ impl Pool {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(Duration::from_secs(30))
-            .connect_with(
-                options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", CHECKPOINT_PAGES),
-            )
+            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", LAST_RESORT))
             .await?;
+        let beside = SqlitePoolOptions::new()
+            .max_connections(1)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone().create_if_missing(false));
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(timeouts.acquire)
             // A file does not go away, and a sign of life costs as much as a small statement.
             .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true).create_if_missing(false));
-        Ok(Self::Sqlite { writer, readers, statement: timeouts.statement })
+        let checkpoints = Checkpoints::new(beside, writer.clone());
+        Ok(Self::Sqlite { writer, readers, checkpoints, statement: timeouts.statement })
     }
 
     /// Opens a Postgres through a pooler.
@@ -250,7 +252,9 @@ impl Pool {
     /// upgrade would fail instead of wait.
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
         let on = match self {
-            Self::Sqlite { writer, .. } => On::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { writer, checkpoints, .. } => {
+                On::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?, checkpoints.clone())
+            }
             Self::Postgres(pool) => {
                 let mut tx = pool.begin().await?;
                 // A batch may write more than a reader is given time for.
@@ -310,8 +314,9 @@ impl Pool {
 
     pub(super) async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers, .. } => {
+            Self::Sqlite { writer, readers, checkpoints, .. } => {
                 readers.close().await;
+                checkpoints.close().await;
                 writer.close().await;
             }
             Self::Postgres(pool) => pool.close().await,
@@ -322,7 +327,7 @@ impl Pool {
 impl Tx {
     pub(super) fn dialect(&self) -> Dialect {
         match self.on {
-            On::Sqlite(_) => Dialect::Sqlite,
+            On::Sqlite(..) => Dialect::Sqlite,
             On::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -334,7 +339,7 @@ impl Tx {
     ) -> Result<Vec<T>, StoreError> {
         let sql = AssertSqlSafe(statement.text(self.dialect()));
         let rows = match &mut self.on {
-            On::Sqlite(tx) => bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(&mut **tx).await?,
+            On::Sqlite(tx, _) => bind!(sqlx::query_as::<Sqlite, T>(sql), args).fetch_all(&mut **tx).await?,
             On::Postgres(tx) => bind!(sqlx::query_as::<Postgres, T>(sql), args).fetch_all(&mut **tx).await?,
         };
         self.work.statements += 1;
@@ -353,7 +358,7 @@ impl Tx {
     pub(super) async fn execute(&mut self, statement: &'static Statement, args: &[Arg]) -> Result<u64, StoreError> {
         let sql = AssertSqlSafe(statement.text(self.dialect()));
         let written = match &mut self.on {
-            On::Sqlite(tx) => bind!(sqlx::query::<Sqlite>(sql), args).execute(&mut **tx).await?.rows_affected(),
+            On::Sqlite(tx, _) => bind!(sqlx::query::<Sqlite>(sql), args).execute(&mut **tx).await?.rows_affected(),
             On::Postgres(tx) => bind!(sqlx::query::<Postgres>(sql), args).execute(&mut **tx).await?.rows_affected(),
         };
         self.work.statements += 1;
@@ -373,7 +378,10 @@ impl Tx {
     /// Commits, and then tells those who follow what moved. They are never told of what they cannot read yet.
     pub(super) async fn commit_and_tell(self, wakes: &Wakes) -> Result<(), StoreError> {
         match self.on {
-            On::Sqlite(tx) => tx.commit().await?,
+            On::Sqlite(tx, checkpoints) => {
+                tx.commit().await?;
+                checkpoints.committed(self.work.written);
+            }
             On::Postgres(tx) => tx.commit().await?,
         }
         for (topic, number) in self.moved {

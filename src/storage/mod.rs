@@ -3,6 +3,7 @@
 pub mod artifacts;
 mod beat;
 mod body;
+mod checkpoint;
 mod deployment;
 mod dialect;
 mod driver;
@@ -11,6 +12,7 @@ mod error;
 mod export;
 mod feed;
 mod findings;
+mod ids;
 mod lineage;
 mod list;
 mod mention;
@@ -24,8 +26,12 @@ mod search;
 mod sql;
 mod stats;
 mod tail;
+mod turn;
 mod wake;
 mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -62,6 +68,8 @@ pub type TenantName = str;
 pub struct Store {
     pool: Pool,
     wakes: Wakes,
+    ids: ids::Ids,
+    commands: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -82,7 +90,7 @@ impl Store {
         let pool = Pool::open(url, migrate, timeouts).await?;
         migrate::check_settings(&pool).await?;
         migrate::run(&pool, migrate).await?;
-        Ok(Self { pool, wakes: Wakes::default() })
+        Ok(Self::over(pool))
     }
 
     /// Opens a database that is up to date through a pooler, which gives its connections away after each
@@ -95,7 +103,11 @@ impl Store {
         let pool = Pool::open_pooled(url, timeouts).await?;
         migrate::check_settings(&pool).await?;
         migrate::run(&pool, false).await?;
-        Ok(Self { pool, wakes: Wakes::default() })
+        Ok(Self::over(pool))
+    }
+
+    fn over(pool: Pool) -> Self {
+        Self { pool, wakes: Wakes::default(), ids: ids::Ids::default(), commands: Arc::default() }
     }
 
     /// Whether other servers may work on the same database.
@@ -122,6 +134,13 @@ impl Store {
     /// If the database fails.
     pub async fn analyze(&self) -> Result<(), StoreError> {
         self.pool.analyze().await
+    }
+
+    /// How many commands on runs this process has begun: while the number grows, people and workers wait for
+    /// whatever else is written.
+    #[must_use]
+    pub fn commands(&self) -> u64 {
+        self.commands.load(Ordering::Relaxed)
     }
 
     /// Closes all connections.

@@ -745,8 +745,12 @@ catalogue! {
     /// Makes the head of a tenant's ledger.
     LEDGER_ENSURE = "INSERT INTO ledger_head (tenant_id, seq, leaves, committed_at) VALUES ($1, 0, 0, 0) \
         ON CONFLICT (tenant_id) DO NOTHING";
-    /// Takes a block of ids, and with it the lock of the tenant's one writer.
+    /// Takes ids for a transaction, which locks the tenant's row.
     IDS_TAKE = "UPDATE tenant SET next_id = next_id + $2 WHERE id = $1 RETURNING next_id - $2";
+    /// Takes ids for a process, in a statement of its own.
+    IDS_STOCK = "UPDATE tenant SET next_id = next_id + $2 WHERE name = $1 RETURNING next_id - $2";
+    /// Waits for a turn of a tenant: $2 is which. A lock of no row, so that only who takes turns waits.
+    TURN_TAKE = "SELECT {turn $1 $2}";
     /// Finds a source.
     SOURCE_BY_NAME = "SELECT id, incarnation FROM source WHERE tenant_id = $1 AND name = $2";
     /// Makes a source on its first record.

@@ -191,10 +191,11 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn look(&self) -> Result<(), StoreError> {
-        self.look_at_all(&self.wakes.topics()).await
+        self.look_at_all(&self.wakes.topics()).await.map(drop)
     }
 
-    pub(super) async fn look_at_all(&self, topics: &[Topic]) -> Result<(), StoreError> {
+    /// Looks at topics, and returns the numbers of those that are there.
+    pub(super) async fn look_at_all(&self, topics: &[Topic]) -> Result<Vec<i64>, StoreError> {
         let (mut ledgers, mut runs, mut logs) = (Vec::new(), Vec::new(), Vec::new());
         for topic in topics {
             match *topic {
@@ -203,9 +204,10 @@ impl Store {
                 Topic::Log { tenant, run } => logs.push(TopicRow { tenant, run }),
             }
         }
-        self.look_by(&sql::LEDGERS_MOVED, &ledgers, |tenant, _| Topic::Ledger { tenant }).await?;
-        self.look_by(&sql::RUNS_MOVED, &runs, |tenant, run| Topic::Run { tenant, run }).await?;
-        self.look_by(&sql::LOGS_MOVED, &logs, |tenant, run| Topic::Log { tenant, run }).await
+        let mut numbers = self.look_by(&sql::LEDGERS_MOVED, &ledgers, |tenant, _| Topic::Ledger { tenant }).await?;
+        numbers.extend(self.look_by(&sql::RUNS_MOVED, &runs, |tenant, run| Topic::Run { tenant, run }).await?);
+        numbers.extend(self.look_by(&sql::LOGS_MOVED, &logs, |tenant, run| Topic::Log { tenant, run }).await?);
+        Ok(numbers)
     }
 
     async fn look_by(
@@ -213,14 +215,16 @@ impl Store {
         statement: &'static Statement,
         rows: &[TopicRow],
         topic: impl Fn(i64, i64) -> Topic,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut numbers = Vec::new();
         for rows in rows.chunks(LOOKED_AT) {
             let found: Vec<NumberRow> = self.pool.rows(statement, &[json(&rows)]).await?;
             for NumberRow { tenant, run, number } in found {
                 self.wakes.heard(topic(tenant, run), number);
+                numbers.push(number);
             }
         }
-        Ok(())
+        Ok(numbers)
     }
 }
 

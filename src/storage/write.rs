@@ -16,16 +16,18 @@ use super::search::Document;
 use super::sql::{self, Statement};
 use super::stats::NewOperation;
 use super::tail::Patch;
-use super::{Store, TenantName, Topic, Wakes, Work, hash63};
+use super::turn::{self, Turn};
+use super::{Store, TenantName, Topic, Wakes, Work, hash63, ids};
 use crate::domain::RULES;
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
 use crate::domain::history::{Content, End, History, Observation, Observed, Version};
 use crate::domain::identity::NaturalKey;
+use crate::domain::lineage::thing;
 use crate::domain::mention::Named;
 use crate::domain::record::{Resource, resource_set_digest};
 
-/// Ids are taken in blocks: one statement for a batch.
+/// Ids are taken in blocks: one statement for a batch, where they are not at hand.
 const ID_BLOCK: i64 = 4096;
 
 /// What an edge says.
@@ -39,11 +41,13 @@ pub enum EdgeKind {
     MemberOf = 3,
 }
 
-/// A writing transaction. It holds the lock of the tenant's one writer.
+/// A writing transaction. It has the tenant's turn to write records.
 pub struct WriteTx {
     pub(super) tx: Tx,
     wakes: Wakes,
     pub(super) tenant: i64,
+    tenant_name: String,
+    ids: ids::Ids,
     pub(super) source: i64,
     pub(super) source_name: String,
     next_id: i64,
@@ -576,16 +580,17 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn write(&self, tenant: &str, source: &str, now: i64) -> Result<WriteTx, StoreError> {
+        self.stock_ids(tenant).await?;
         let mut tx = self.pool.begin().await?;
-        tx.execute(&sql::TENANT_ENSURE, &[tenant.into(), RULES.into()]).await?;
-        let Some(Id(tenant)) = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await? else {
-            return Err(StoreError::Corrupt("tenant".to_owned()));
-        };
-        tx.execute(&sql::LEDGER_ENSURE, &[tenant.into()]).await?;
+        let tenant_name = tenant.to_owned();
+        let tenant = ensure_tenant(&mut tx, tenant).await?;
+        turn::take(&mut tx, tenant, Turn::Records).await?;
         let mut write = WriteTx {
             tx,
             wakes: self.wakes.clone(),
             tenant,
+            tenant_name,
+            ids: self.ids.clone(),
             source: 0,
             source_name: source.to_owned(),
             next_id: 0,
@@ -595,7 +600,6 @@ impl Store {
             facts: HashMap::new(),
             unindexed: Vec::new(),
         };
-        write.take_ids(ID_BLOCK).await?;
         write.source = write.ensure_source(source, now).await?;
         Ok(write)
     }
@@ -676,10 +680,7 @@ impl WriteTx {
     }
 
     async fn take_ids(&mut self, count: i64) -> Result<(), StoreError> {
-        let row = self.tx.row(&sql::IDS_TAKE, &[self.tenant.into(), count.into()]).await?;
-        let Some(Id(first)) = row else {
-            return Err(StoreError::Corrupt("tenant".to_owned()));
-        };
+        let first = ids::take(&mut self.tx, &self.ids, (&self.tenant_name, self.tenant), count).await?;
         self.next_id = first;
         self.last_id = first + count;
         Ok(())
@@ -766,6 +767,11 @@ impl WriteTx {
     /// If the database fails.
     pub async fn ensure_nodes(&mut self, keys: &[NaturalKey]) -> Result<(), StoreError> {
         self.find_nodes(keys).await?;
+        if keys.iter().any(|key| key.kind == thing::RUN && !self.nodes.contains_key(key)) {
+            // A command may make them at the same time.
+            turn::take(&mut self.tx, self.tenant, Turn::Vertices).await?;
+            self.find_nodes(keys).await?;
+        }
         let mut ids = Vec::new();
         for key in keys {
             if !self.nodes.contains_key(key) {
@@ -1690,6 +1696,18 @@ impl WriteTx {
     pub async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit_and_tell(&self.wakes).await
     }
+}
+
+/// The row of a tenant, which is made if it is new, with the head of its ledger.
+pub(super) async fn ensure_tenant(tx: &mut Tx, name: &str) -> Result<i64, StoreError> {
+    if let Some(Id(known)) = tx.row(&sql::TENANT_BY_NAME, &[name.into()]).await? {
+        return Ok(known);
+    }
+    tx.execute(&sql::TENANT_ENSURE, &[name.into(), RULES.into()]).await?;
+    let made: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[name.into()]).await?;
+    let Id(tenant) = made.ok_or_else(|| StoreError::Corrupt("tenant".to_owned()))?;
+    tx.execute(&sql::LEDGER_ENSURE, &[tenant.into()]).await?;
+    Ok(tenant)
 }
 
 /// An entry of the ledger, as it is stored.

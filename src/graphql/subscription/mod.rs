@@ -254,7 +254,8 @@ impl SubscriptionRoot {
     }
 
     /// The findings that are raised. Without a filter all of them; a filter says of those that it does not tell apart by
-    /// `state` that they must still stand when they are read.
+    /// `state` that they must still stand when they are read. A finding that changes while it stands is not raised again,
+    /// whatever the filter.
     #[graphql(guard = "Needs(Scope::Viewer)")]
     async fn finding_raised(
         &self,

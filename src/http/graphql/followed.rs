@@ -68,8 +68,8 @@ pub type Errors = String;
 pub enum Delivered {
     /// The JSON of its answers, none if there is nothing to tell.
     Told(Vec<String>),
-    /// The store is away, or the server failed: it may work later.
-    Failed(Errors),
+    /// It has no answer; whether it may have one later, since the store is away or the server failed.
+    Failed(Errors, bool),
 }
 
 impl<E: Executor> GraphqlService<E> {
@@ -135,13 +135,15 @@ impl<E: Executor> Followed<E> {
     pub async fn deliver(&self, delivery: Delivery) -> Delivered {
         let answers = match self.execute(self.request().data(delivery)).await {
             Ok(answers) => answers,
-            Err(refusal) => return Delivered::Failed(told(refusal)),
+            Err(refusal) => return Delivered::Failed(told(refusal), true),
         };
         let mut told = Vec::with_capacity(answers.len());
         for answer in answers {
             let answer = self.published(answer);
-            if answer.errors.iter().any(is_passing) {
-                return Delivered::Failed(errors(&answer.errors));
+            let is_passing = answer.errors.iter().any(is_passing);
+            // What has no data has no cursor either: to go on behind it would be to pass it over.
+            if is_passing || (!answer.errors.is_empty() && answer.data == Value::Null) {
+                return Delivered::Failed(errors(&answer.errors), is_passing);
             }
             told.push(serde_json::to_string(&answer).unwrap_or_default());
         }
@@ -173,6 +175,11 @@ impl<E: Executor> Followed<E> {
             async_graphql_value::Value::Variable(name) => Some(name.as_str()),
             _ => None,
         })?;
+        // What is apart from its sign could be any: then none is known to be the cursor alone.
+        let is_name = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
+        if self.query.match_indices('$').any(|(at, _)| !self.query.get(at + 1..).is_some_and(is_name)) {
+            return None;
+        }
         // Once where it is declared, and once where it is the cursor.
         let ends = |rest: &str| !rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
         let written = format!("${name}");
@@ -215,6 +222,7 @@ fn is_passing(error: &ServerError) -> bool {
     [code::UNAVAILABLE, code::TIMEOUT, code::INTERNAL].iter().any(|passing| code == Some(&Value::from(*passing)))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped by")]
 fn told(refusal: Refusal) -> Errors {
     errors(std::slice::from_ref(&*refusal.error))
 }

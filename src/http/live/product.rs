@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::StreamExt as _;
@@ -33,14 +33,14 @@ pub struct Product {
 /// Who subscribes: a request of theirs, with who they are in its extensions.
 pub struct Caller {
     parts: Parts,
-    tenant: Arc<str>,
+    identity: Identity,
 }
 
 impl Product {
-    async fn follow(&self, parts: &Parts, tenant: &Arc<str>, source: Source<'_>) -> Begun {
+    async fn follow(&self, parts: &Parts, identity: &Identity, source: Source<'_>) -> Begun {
         match self.service.operation(parts, source).await {
             Ok(Operation::Answered(answer)) => Begun::Events(stream::iter([Event::Next(answer.into())]).boxed()),
-            Ok(Operation::Followed(followed)) => match self.groups.follow(tenant, followed).await {
+            Ok(Operation::Followed(followed)) => match self.groups.follow(identity, followed).await {
                 Ok(events) => Begun::Events(events),
                 Err(errors) => Begun::Refused(errors.into()),
             },
@@ -85,14 +85,14 @@ impl Subscriptions for Product {
 
     async fn admit(&self, parts: &Parts, init: Option<&Map<String, Value>>) -> Result<Admitted<Self::Caller>, Denied> {
         let identity = self.identify(parts, init)?;
-        let (principal, tenant) = (Arc::clone(&identity.principal.subject), Arc::clone(&identity.tenant));
+        let principal = Arc::clone(&identity.principal.subject);
         let mut parts = parts.clone();
-        identity::admit(&mut parts.extensions, identity);
-        Ok(Admitted { caller: Arc::new(Caller { parts, tenant }), principal, expires: None })
+        identity::admit(&mut parts.extensions, identity.clone());
+        Ok(Admitted { caller: Arc::new(Caller { parts, identity }), principal, expires: None })
     }
 
     async fn begin(&self, caller: &Arc<Self::Caller>, payload: Box<RawValue>) -> Begun {
-        self.follow(&caller.parts, &caller.tenant, Source::Json(payload.get().as_bytes())).await
+        self.follow(&caller.parts, &caller.identity, Source::Json(payload.get().as_bytes())).await
     }
 }
 
@@ -117,7 +117,7 @@ impl Transports {
         Self { live: Arc::new(live), streams }
     }
 
-    /// The route of WebSockets.
+    /// The route of `WebSocket`s.
     pub fn routes(&self) -> Router {
         super::routes(Arc::clone(&self.live))
     }
@@ -125,26 +125,26 @@ impl Transports {
     async fn event_stream(&self, request: Request) -> Response {
         let live = &self.live;
         let (parts, body) = request.into_parts();
-        let product = &live.subscriptions;
-        let refused = |errors: String| Begun::Refused(errors.into());
-        let identity = parts.extensions.get::<Identity>().cloned();
-        let begun = match (identity, product.service.sent(&parts, body).await) {
-            (Some(identity), Ok(sent)) => product.follow(&parts, &identity.tenant, sent.source()).await,
-            (None, _) => refused(super::errors("UNAUTHENTICATED", "Authenticate first.")),
-            (_, Err(errors)) => refused(errors),
+        let Some(identity) = parts.extensions.get::<Identity>().cloned() else {
+            let message = "Authenticate first.";
+            return graphql::refuse(&parts.headers, Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message));
+        };
+        // Before anything is done: who is refused did nothing.
+        let mut place = match self.streams.enter() {
+            Ok(place) => place,
+            Err(_full) => return graphql::refuse(&parts.headers, Refusal::overloaded()),
+        };
+        if place.assign(&identity.principal.subject).is_err() {
+            return graphql::refuse(&parts.headers, Refusal::rate_limited(1, "Too many event streams."));
+        }
+        let begun = match live.subscriptions.service.sent(&parts, body).await {
+            Ok(sent) => live.subscriptions.follow(&parts, &identity, sent.source()).await,
+            Err(errors) => Begun::Refused(errors.into()),
         };
         let events = match begun {
             Begun::Events(events) => events,
             Begun::Refused(errors) => stream::iter([Event::Error(errors)]).boxed(),
         };
-        let principal = parts.extensions.get::<Identity>().map(|identity| Arc::clone(&identity.principal.subject));
-        let mut place = match self.streams.enter() {
-            Ok(place) => place,
-            Err(_full) => return graphql::refuse(&parts.headers, Refusal::overloaded()),
-        };
-        if place.assign(&principal.unwrap_or_default()).is_err() {
-            return graphql::refuse(&parts.headers, Refusal::rate_limited(1, "Too many event streams."));
-        }
         sse::respond(events, None, &live.draining, &live.limits, place)
     }
 }

@@ -4,6 +4,7 @@ pub mod batch;
 mod heartbeat;
 mod imports;
 pub mod item;
+mod pace;
 pub mod prepare;
 pub mod snapshot;
 pub mod stream;

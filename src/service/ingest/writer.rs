@@ -20,6 +20,7 @@ use crate::storage::{Changes, Entry, NewRefusal, QuarantineReason, Store, StoreE
 use super::batch::{self, QuarantineBounds, Request};
 use super::imports::{self, Imports};
 use super::item::{Item, ItemResult, Prepared, Refusal};
+use super::pace::Pace;
 use super::prepare::FORBIDDEN;
 use super::snapshot::{SnapshotScope, close_omitted};
 
@@ -28,7 +29,7 @@ use super::snapshot::{SnapshotScope, close_omitted};
 pub struct WriterLimits {
     /// How many requests may wait.
     pub queue: usize,
-    /// How many items go into one transaction, unless one request alone has more.
+    /// How many items go into one transaction. While commands come, the writer takes fewer: see [`Pace`].
     pub batch: usize,
     /// How long a transaction waits for more requests.
     pub delay: Duration,
@@ -106,6 +107,9 @@ pub struct WriterTask {
     clock: SharedClock,
     limits: WriterLimits,
     jobs: mpsc::Receiver<Job>,
+    /// What came and had no room.
+    held: Option<Job>,
+    pace: Pace,
     growth: Growth,
 }
 
@@ -136,13 +140,15 @@ impl Writer {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, limits: WriterLimits) -> (Self, WriterTask) {
         let (sender, jobs) = mpsc::channel(limits.queue);
-        (Self { sender }, WriterTask { store, clock, limits, jobs, growth: Growth { written: 0, next: Growth::FIRST } })
+        let growth = Growth { written: 0, next: Growth::FIRST };
+        let pace = Pace::new(limits.batch);
+        (Self { sender }, WriterTask { store, clock, limits, jobs, held: None, pace, growth })
     }
 
     /// Writes items; when this returns, what it acknowledges is on disk.
     ///
     /// # Errors
-    /// If nothing was written.
+    /// If not all were written. Of many items, the first ones may be: sent again, they change nothing.
     pub async fn write(
         &self,
         tenant: &str,
@@ -207,16 +213,17 @@ impl WriterTask {
         let mut stop = std::pin::pin!(stop.fuse());
         loop {
             let next = tokio::select! {
-                next = self.jobs.recv() => next,
+                next = next(&mut self.held, &mut self.jobs) => next,
                 () = &mut stop => {
                     self.jobs.close();
                     continue;
                 }
             };
             let Some(first) = next else { return };
-            let jobs = self.gather(first).await;
+            let room = self.pace.room(self.store.commands());
+            let jobs = self.gather(first, room).await;
             let items = jobs.iter().map(weight).sum();
-            self.write(jobs).await;
+            self.write(jobs, room).await;
             if self.growth.add(items) {
                 let store = self.store.clone();
                 tokio::spawn(async move {
@@ -228,12 +235,12 @@ impl WriterTask {
         }
     }
 
-    /// The first request and what comes along within the delay, up to the batch.
-    async fn gather(&mut self, first: Job) -> Vec<Job> {
+    /// The first request and what comes along within the delay, as far as there is room.
+    async fn gather(&mut self, first: Job, room: usize) -> Vec<Job> {
         let deadline = Instant::now() + self.limits.delay;
         let mut count = weight(&first);
         let mut jobs = vec![first];
-        while count < self.limits.batch {
+        while count < room {
             let next = match self.jobs.try_recv() {
                 Ok(job) => Some(job),
                 Err(mpsc::error::TryRecvError::Disconnected) => None,
@@ -243,12 +250,16 @@ impl WriterTask {
             };
             let Some(job) = next else { break };
             count += weight(&job);
+            if count > room {
+                self.held = Some(job);
+                break;
+            }
             jobs.push(job);
         }
         jobs
     }
 
-    async fn write(&self, jobs: Vec<Job>) {
+    async fn write(&mut self, jobs: Vec<Job>, room: usize) {
         let mut groups: BTreeMap<(String, String), Vec<Waiting>> = BTreeMap::new();
         for job in jobs {
             let place = (job.tenant, job.source);
@@ -257,7 +268,7 @@ impl WriterTask {
                 Work::Snapshot(scope, reply) => {
                     // What was sent before it must be stored before it.
                     if let Some(waiting) = groups.remove(&place) {
-                        self.write_group(&place, waiting).await;
+                        self.write_group(&place, waiting, room).await;
                     }
                     let now = self.clock.now();
                     let closed = close_omitted(&self.store, &place.0, &place.1, &scope, now).await;
@@ -270,13 +281,17 @@ impl WriterTask {
             }
         }
         for (place, waiting) in groups {
-            self.write_group(&place, waiting).await;
+            self.write_group(&place, waiting, room).await;
         }
     }
 
-    async fn write_group(&self, place: &(String, String), waiting: Vec<Waiting>) {
+    async fn write_group(&mut self, place: &(String, String), waiting: Vec<Waiting>, room: usize) {
         let requests: Vec<Request> = waiting.iter().map(|(principal, items, _)| Request { principal, items }).collect();
-        match self.commit(place, &requests).await {
+        let written = match &requests[..] {
+            [alone] => self.commit_alone(place, alone, room).await.map(|results| vec![results]),
+            _ => self.commit(place, &requests).await,
+        };
+        match written {
             Ok(results) => {
                 for ((_, _, reply), results) in waiting.into_iter().zip(results) {
                     let _gone = reply.send(Ok(results));
@@ -286,9 +301,9 @@ impl WriterTask {
             Err(error) if waiting.len() > 1 && !error.is_unavailable() => {
                 tracing::warn!(%error, "a batch failed; its requests are written one by one");
                 for (principal, items, reply) in waiting {
-                    let alone = [Request { principal: &principal, items: &items }];
-                    let results = self.commit(place, &alone).await;
-                    let _gone = reply.send(results.map(|mut r| r.pop().unwrap_or_default()).map_err(WriteError::from));
+                    let alone = Request { principal: &principal, items: &items };
+                    let results = self.commit_alone(place, &alone, room).await;
+                    let _gone = reply.send(results.map_err(WriteError::from));
                 }
             }
             Err(error) => {
@@ -302,8 +317,23 @@ impl WriterTask {
         }
     }
 
+    /// Writes one request, in as many transactions as it needs for its size.
+    async fn commit_alone(
+        &mut self,
+        place: &(String, String),
+        request: &Request<'_>,
+        room: usize,
+    ) -> Result<Vec<ItemResult>, StoreError> {
+        let mut results = Vec::with_capacity(request.items.len());
+        for items in request.items.chunks(room.max(1)) {
+            let part = [Request { principal: request.principal, items }];
+            results.extend(self.commit(place, &part).await?.into_iter().flatten());
+        }
+        Ok(results)
+    }
+
     async fn commit(
-        &self,
+        &mut self,
         place: &(String, String),
         requests: &[Request<'_>],
     ) -> Result<Vec<Vec<ItemResult>>, StoreError> {
@@ -313,8 +343,11 @@ impl WriterTask {
             results
         } else {
             let mut tx = self.store.write(&place.0, &place.1, now).await?;
+            // Without the wait for the turn: only from now on others wait for this one.
+            let began = Instant::now();
             let results = batch::write(&mut tx, requests, self.limits.quarantine, now).await?;
             tx.commit().await?;
+            self.pace.note(results.iter().map(Vec::len).sum(), began.elapsed());
             results
         };
         imports.tell(&mut results);
@@ -356,6 +389,14 @@ impl WriterTask {
         tx.apply(&changes, now).await?;
         tx.commit().await?;
         Ok(results)
+    }
+}
+
+/// The next request: what had no room before, or else what comes.
+async fn next(held: &mut Option<Job>, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match held.take() {
+        Some(job) => Some(job),
+        None => jobs.recv().await,
     }
 }
 

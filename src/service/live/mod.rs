@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use self::read::Batch;
@@ -15,6 +15,8 @@ pub use self::ring::{Piece, Position, Reached, Ring};
 use crate::service::query::{FindingsAsked, QueryError, Scope};
 use crate::storage::{Store, Topic, Watched};
 
+/// How many readers read at once: queries need connections too.
+const READS: usize = 4;
 /// How often it is looked at whether something moved without a word.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a reader waits after its first failure, and at most, before it reads again.
@@ -70,6 +72,7 @@ type Key = (i64, Feed);
 struct Inner {
     store: Store,
     readers: Mutex<HashMap<Key, Weak<Reader>>>,
+    reads: Arc<Semaphore>,
 }
 
 /// A feed that is read once for all who follow it, until the last one stops.
@@ -97,7 +100,8 @@ impl Hub {
     /// The readers of a store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self(Arc::new(Inner { store, readers: Mutex::default() }))
+        let reads = Arc::new(Semaphore::new(READS));
+        Self(Arc::new(Inner { store, readers: Mutex::default(), reads }))
     }
 
     /// Follows a feed.
@@ -122,7 +126,7 @@ impl Hub {
         let ring = Ring::new(feed.position(number));
         let (store, tenant, feed) = (store.clone(), Arc::clone(tenant), feed.clone());
         let of = Arc::new(FeedOf { store, tenant, topic, feed, ring, any: OnceCell::new() });
-        let task = tokio::spawn(keep_reading(Arc::clone(&of), watched, number));
+        let task = tokio::spawn(keep_reading(Arc::clone(&of), watched, number, Arc::clone(&self.0.reads)));
         let reader = Reader { feed: of, task, key: key.clone(), hub: Arc::downgrade(&self.0) };
         let reader = Arc::new(reader);
         readers.insert(key, Arc::downgrade(&reader));
@@ -193,34 +197,58 @@ impl Reader {
     pub async fn read(&self, from: Position, upto: Position) -> Result<Arc<Piece<Batch>>, QueryError> {
         match self.feed.ring.after(from, upto) {
             Some(piece) => Ok(piece),
-            None => Ok(Arc::new(self.feed.read(from, upto).await?)),
+            None => self.read_less(from, upto, usize::MAX).await,
         }
+    }
+
+    /// The same, with so much in it at most.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn read_less(
+        &self,
+        from: Position,
+        upto: Position,
+        most: usize,
+    ) -> Result<Arc<Piece<Batch>>, QueryError> {
+        Ok(Arc::new(self.feed.read(from, upto, most).await?))
+    }
+
+    /// Up to where the feed is in the store, which may be further than is known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn stored(&self) -> Result<Position, QueryError> {
+        Ok(self.feed.feed.position(self.feed.store.look_at(self.feed.topic).await?))
     }
 }
 
 /// Reads a feed on whenever it moved.
-async fn keep_reading(feed: Arc<FeedOf>, mut watched: Watched, mut seen: i64) {
+async fn keep_reading(feed: Arc<FeedOf>, mut watched: Watched, mut seen: i64, reads: Arc<Semaphore>) {
     loop {
         seen = watched.beyond(seen).await;
         let upto = feed.feed.position(seen);
         // A log may end without another entry: that is one more piece, without any.
         let mut is_news = true;
         while is_news {
-            let piece = insist(|| feed.read(feed.ring.position(), upto)).await;
+            let piece = insist(&reads, || feed.read(feed.ring.position(), upto, usize::MAX)).await;
+            let has_more = piece.to > piece.from;
             feed.ring.push(Arc::new(piece));
-            is_news = feed.ring.position() < upto;
+            is_news = has_more && feed.ring.position() < upto;
         }
     }
 }
 
 /// Reads again and again until it works: who follows waits meanwhile, and loses nothing.
-async fn insist<T, F: Future<Output = Result<T, QueryError>>>(read: impl Fn() -> F) -> T {
+async fn insist<T, F: Future<Output = Result<T, QueryError>>>(reads: &Semaphore, read: impl Fn() -> F) -> T {
     let mut pause = PAUSES.0;
     loop {
+        let one = reads.acquire().await;
         match read().await {
             Ok(read) => return read,
             Err(error) => tracing::warn!(%error, "a feed could not be read; it is read again"),
         }
+        drop(one);
         tokio::time::sleep(pause).await;
         pause = (2 * pause).min(PAUSES.1);
     }

@@ -14,7 +14,9 @@ const ROWS: usize = 100;
 /// How many bytes of a log are read at once, beside the first entry.
 const LOG_BYTES: usize = 256 * 1024;
 /// How many commits of runs are read at once.
-const COMMITS: i64 = 100;
+const COMMITS: usize = 100;
+/// Over how many commits changes are looked for at once: most may have none.
+const SPAN: i64 = 10_000;
 /// About how many bytes a row of the others takes.
 const ROW_BYTES: usize = 1024;
 
@@ -34,38 +36,50 @@ pub enum Batch {
 }
 
 impl Batch {
+    /// How much is in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Log(entries) => entries.len(),
+            Self::Changes(_, changes) => changes.len(),
+            Self::Findings(_, findings) => findings.len(),
+            Self::Approvals(_, approvals) => approvals.len(),
+            Self::Runs(_, runs) => runs.len(),
+        }
+    }
+
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        match self {
-            Self::Log(entries) => entries.is_empty(),
-            Self::Changes(_, changes) => changes.is_empty(),
-            Self::Findings(_, findings) => findings.is_empty(),
-            Self::Approvals(_, approvals) => approvals.is_empty(),
-            Self::Runs(_, runs) => runs.is_empty(),
-        }
+        self.len() == 0
     }
 }
 
 impl FeedOf {
-    /// What follows a place, up to another or before.
-    pub(super) async fn read(&self, from: Position, upto: Position) -> Result<Piece<Batch>, QueryError> {
+    /// What follows a place, up to another or before; at most so many entries or changes, or of so many commits.
+    pub(super) async fn read(&self, from: Position, upto: Position, most: usize) -> Result<Piece<Batch>, QueryError> {
         match &self.feed {
-            Feed::Log(run) => self.read_log(*run, from, upto).await,
-            Feed::Changes => self.read_changes(from, upto).await,
-            Feed::Findings(asked) => self.read_findings(asked, from, upto).await,
-            Feed::Approvals => self.read_approvals(from, upto).await,
-            Feed::Runs => self.read_runs(from, upto).await,
+            Feed::Log(run) => self.read_log(*run, from, upto, most.min(ENTRIES)).await,
+            Feed::Changes => self.read_changes(from, upto, most.min(ROWS)).await,
+            Feed::Findings(asked) => self.read_findings(asked, from, upto, most.min(ROWS)).await,
+            Feed::Approvals => self.read_approvals(from, upto, most.min(COMMITS)).await,
+            Feed::Runs => self.read_runs(from, upto, most.min(COMMITS)).await,
             Feed::Run(run) => self.read_run(*run, from, upto).await,
         }
     }
 
-    async fn read_log(&self, run: i64, from: Position, upto: Position) -> Result<Piece<Batch>, QueryError> {
+    async fn read_log(
+        &self,
+        run: i64,
+        from: Position,
+        upto: Position,
+        most: usize,
+    ) -> Result<Piece<Batch>, QueryError> {
         let mut entries = Vec::new();
         if from.0 < upto.0 {
             // A log follows no commit: any scope of the tenant reads it.
             let scope = self.any.get_or_try_init(|| Scope::now(&self.store, Arc::clone(&self.tenant))).await?;
-            entries = scope.log_between(run, from.0, upto.0, ENTRIES).await?;
+            entries = scope.log_between(run, from.0, upto.0, most).await?;
         }
         let size = bound(&mut entries);
         let to = (entries.last().map_or(from.0, |entry| entry.seq), 0);
@@ -76,13 +90,15 @@ impl FeedOf {
         Ok(Piece { from, to, size, is_last, content: Batch::Log(entries) })
     }
 
-    async fn read_changes(&self, from: Position, upto: Position) -> Result<Piece<Batch>, QueryError> {
+    async fn read_changes(&self, from: Position, upto: Position, most: usize) -> Result<Piece<Batch>, QueryError> {
+        let far = (from.0.saturating_add(SPAN), i64::MAX);
+        let upto = if upto > far { far } else { upto };
         let scope = self.scope(upto).await?;
-        let limit = i64::try_from(ROWS).unwrap_or(i64::MAX);
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let mut changes = if from < upto { scope.changes_after(from, limit).await? } else { Vec::new() };
-        let is_part = changes.len() == ROWS;
+        let is_part = changes.len() == most;
         changes.retain(|change| (change.seq, change.n) <= upto);
-        let last = changes.last().filter(|_| is_part && changes.len() == ROWS);
+        let last = changes.last().filter(|_| is_part && changes.len() == most);
         let to = last.map_or(upto, |last| (last.seq, last.n));
         Ok(rows(from, to, changes.len(), Batch::Changes(scope, changes)))
     }
@@ -92,26 +108,27 @@ impl FeedOf {
         asked: &FindingsAsked,
         from: Position,
         upto: Position,
+        most: usize,
     ) -> Result<Piece<Batch>, QueryError> {
         let scope = self.scope(upto).await?;
         let order = FindingOrder { by_severity: false, ascending: true };
-        let page = Page { limit: ROWS, backward: false, from: Some((0, from.0, from.1)) };
+        let page = Page { limit: most, backward: false, from: Some((0, from.0, from.1)) };
         let found = scope.list_findings(asked, order, &page).await?;
         let mut findings = found.rows;
         findings.retain(|finding| (finding.raised_seq, finding.id) <= upto);
-        let last = findings.last().filter(|_| found.more && findings.len() == ROWS);
+        let last = findings.last().filter(|_| found.more && findings.len() == most);
         let to = last.map_or(upto, |last| (last.raised_seq, last.id));
         Ok(rows(from, to, findings.len(), Batch::Findings(scope, findings)))
     }
 
-    async fn read_approvals(&self, from: Position, upto: Position) -> Result<Piece<Batch>, QueryError> {
-        let (scope, to) = self.commits(from, upto).await?;
+    async fn read_approvals(&self, from: Position, upto: Position, most: usize) -> Result<Piece<Batch>, QueryError> {
+        let (scope, to) = self.commits(from, upto, most).await?;
         let found = scope.approvals_requested(from.0).await?;
         Ok(rows(from, to, found.len(), Batch::Approvals(scope, found)))
     }
 
-    async fn read_runs(&self, from: Position, upto: Position) -> Result<Piece<Batch>, QueryError> {
-        let (scope, to) = self.commits(from, upto).await?;
+    async fn read_runs(&self, from: Position, upto: Position, most: usize) -> Result<Piece<Batch>, QueryError> {
+        let (scope, to) = self.commits(from, upto, most).await?;
         let found: Vec<Arc<StoredRun>> = scope.runs_changed(from.0).await?.into_iter().map(Arc::new).collect();
         Ok(rows(from, to, found.len(), Batch::Runs(scope, found)))
     }
@@ -126,10 +143,10 @@ impl FeedOf {
     }
 
     /// The tenant as of the end of the first commits of runs after a place, and that end.
-    async fn commits(&self, from: Position, upto: Position) -> Result<(Scope, Position), QueryError> {
+    async fn commits(&self, from: Position, upto: Position, most: usize) -> Result<(Scope, Position), QueryError> {
         let scope = self.scope(upto).await?;
-        let commits = scope.run_commits(from.0, COMMITS).await?;
-        let is_part = commits.len() == usize::try_from(COMMITS).unwrap_or(usize::MAX);
+        let commits = scope.run_commits(from.0, i64::try_from(most).unwrap_or(i64::MAX)).await?;
+        let is_part = commits.len() == most;
         match commits.last().filter(|last| is_part && **last < upto.0) {
             Some(last) => Ok((self.scope((*last, 0)).await?, (*last, i64::MAX))),
             None => Ok((scope, upto)),

@@ -97,7 +97,9 @@ impl<T> Ring<T> {
     pub fn after(&self, from: Position, upto: Position) -> Option<Arc<Piece<T>>> {
         let pieces = self.lock();
         let found = pieces.kept.binary_search_by(|piece| piece.from.cmp(&from)).ok()?;
-        pieces.kept.get(found).filter(|piece| piece.to <= upto).cloned()
+        // An end that was one when the piece was read may be none any more.
+        let is_fit = |piece: &&Arc<Piece<T>>| piece.to <= upto && (!piece.is_last || piece.to == upto);
+        pieces.kept.get(found).filter(is_fit).cloned()
     }
 
     /// Tells whoever waits for the stream to go on.
@@ -139,6 +141,16 @@ mod tests {
         assert_eq!(ring.position(), (6, 0));
         assert_eq!([3, 4, 5, 6].map(|from| found(&ring, from, 9)), [Some(5), None, Some(6), None]);
         assert_eq!(found(&ring, 3, 4), None, "what goes too far is not given");
+    }
+
+    #[test]
+    fn what_ended_once_does_not_end_before_what_came_since() {
+        let ring = Ring::new((3, 0));
+        ring.push(Arc::new(Piece { from: (3, 0), to: (5, 0), size: 1, is_last: true, content: 5 }));
+        assert_eq!(found(&ring, 3, 5), Some(5));
+        ring.push(piece(5, 6, 1));
+        assert_eq!(found(&ring, 3, 6), None, "the store knows whether it ends");
+        assert_eq!(found(&ring, 5, 6), Some(6));
     }
 
     #[test]

@@ -105,7 +105,7 @@ async fn write_groups(
     now: i64,
 ) -> Result<Vec<Told>, StoreError> {
     let mut told = vec![Told::Duplicate; reported.len()];
-    let mut tx = store.write_run(tenant).await?;
+    let mut tx = store.write_reports(tenant).await?;
     for group in groups {
         let items: Vec<&ImportItem> = group.places.iter().map(|place| reported[*place].item).collect();
         let of_group = write_group(&mut tx, source, group, &items, now).await?;

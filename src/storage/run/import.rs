@@ -77,13 +77,13 @@ fn read_imported(packed: &[u8]) -> Result<Imported, StoreError> {
 impl RunTx {
     /// Locks the run that a report names; `None` if there is none of this name.
     ///
-    /// Takes the tenant's turn to write first, so that a transaction can do so for several runs: whoever waits
+    /// Takes the turn to make vertices first, so that a transaction can do so for several runs: whoever waits
     /// for one of them holds nothing that this one could come to need. A run of this server is not locked.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn lock_import(&mut self, run_id: &str) -> Result<Option<FoundImport>, StoreError> {
-        self.tx.execute(&sql::IDS_TAKE, &[self.tenant.into(), 0.into()]).await?;
+        self.take_turn().await?;
         let args = [self.tenant.into(), run_id.into()];
         let Some(found): Option<Found> = self.tx.row(&sql::RUN_SOURCE, &args).await? else { return Ok(None) };
         if found.source.is_none() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use sqlx::FromRow;
@@ -14,11 +15,13 @@ use crate::domain::identity::NaturalKey;
 use crate::domain::lineage::{EdgeKind, Field, thing};
 use crate::domain::run::{Approval, Effects, Ready, Run, Step};
 use crate::domain::taskpack::Plan;
+use crate::storage::dialect::Dialect;
 use crate::storage::driver::{Tx, json};
 use crate::storage::error::StoreError;
 use crate::storage::sql;
-use crate::storage::write::{LedgerRow, NodeKey, index, node_key, read_digest, take_commit};
-use crate::storage::{Commit, LineageRow, Store, Topic, Wakes, log_number};
+use crate::storage::turn::{self, Turn};
+use crate::storage::write::{LedgerRow, NodeKey, ensure_tenant, index, node_key, read_digest, take_commit};
+use crate::storage::{Commit, LineageRow, Store, Topic, Wakes, ids, log_number};
 
 /// A run to be.
 #[derive(Debug, Clone)]
@@ -147,6 +150,8 @@ pub struct RunTx {
     pub(super) tx: Tx,
     wakes: Wakes,
     pub(super) tenant: i64,
+    tenant_name: String,
+    ids: ids::Ids,
     /// What does the steps that came into the queue.
     pub(super) queued: Vec<String>,
 }
@@ -218,23 +223,28 @@ struct ApprovalRow<'a> {
 }
 
 impl Store {
-    /// Begins a change of a run, making the tenant if it is new.
+    /// Begins a command on runs, making the tenant if it is new.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn write_run(&self, tenant: &str) -> Result<RunTx, StoreError> {
+        // Before it waits for anything, so that others can see that it does.
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        self.write_reports(tenant).await
+    }
+
+    /// Begins a change of runs that nobody waits for, such as what is reported of them, making the tenant if it is
+    /// new.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn write_reports(&self, tenant: &str) -> Result<RunTx, StoreError> {
+        self.stock_ids(tenant).await?;
         let mut tx = self.pool.begin().await?;
-        let known: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await?;
-        let Id(tenant) = if let Some(known) = known {
-            known
-        } else {
-            tx.execute(&sql::TENANT_ENSURE, &[tenant.into(), RULES.into()]).await?;
-            let made: Option<Id> = tx.row(&sql::TENANT_BY_NAME, &[tenant.into()]).await?;
-            let Id(made) = made.ok_or_else(|| corrupt("the tenant"))?;
-            tx.execute(&sql::LEDGER_ENSURE, &[made.into()]).await?;
-            Id(made)
-        };
-        Ok(RunTx { tx, wakes: self.wakes.clone(), tenant, queued: Vec::new() })
+        let tenant_name = tenant.to_owned();
+        let tenant = ensure_tenant(&mut tx, tenant).await?;
+        let (wakes, ids) = (self.wakes.clone(), self.ids.clone());
+        Ok(RunTx { tx, wakes, tenant, tenant_name, ids, queued: Vec::new() })
     }
 }
 
@@ -247,8 +257,7 @@ impl RunTx {
         if let Some(found) = self.repeated(new).await? {
             return Ok(found);
         }
-        let taken: Option<Id> = self.tx.row(&sql::IDS_TAKE, &[self.tenant.into(), 1.into()]).await?;
-        let Id(id) = taken.ok_or_else(|| corrupt("the tenant"))?;
+        let id = self.take_ids(1).await?;
         let args = [
             self.tenant.into(),
             id.into(),
@@ -274,6 +283,15 @@ impl RunTx {
             // Another call came first, meanwhile.
             None => Ok(self.repeated(new).await?.unwrap_or(Creation::Exists)),
         }
+    }
+
+    async fn take_ids(&mut self, count: i64) -> Result<i64, StoreError> {
+        ids::take(&mut self.tx, &self.ids, (&self.tenant_name, self.tenant), count).await
+    }
+
+    /// Waits for the turn to make vertices of the tenant.
+    pub(super) async fn take_turn(&mut self) -> Result<(), StoreError> {
+        turn::take(&mut self.tx, self.tenant, Turn::Vertices).await
     }
 
     async fn repeated(&mut self, new: &NewRun<'_>) -> Result<Option<Creation>, StoreError> {
@@ -374,6 +392,9 @@ impl RunTx {
         }
         self.tx.moves(Topic::Run { tenant: self.tenant, run: id }, commit.seq);
         let listed_at = import.as_ref().map_or(after.created_at, |import| import.listed_at);
+        if before.is_some() {
+            self.tx.execute(&sql::RUN_STATE_CLOSE, &[self.tenant.into(), id.into(), commit.seq.into()]).await?;
+        }
         self.write_state(id, after, listed_at, commit.seq).await?;
         self.write_steps(id, before.map_or(&[], |run| &run.steps), &after.steps, commit.seq).await?;
         self.write_approvals(id, before.map(|run| &run.approvals), &after.approvals, commit.seq).await?;
@@ -446,19 +467,20 @@ impl RunTx {
         if nodes.len() == keys.len() {
             return Ok(nodes);
         }
-        // Ids are taken under the lock of the tenant: whoever had it may have made the nodes meanwhile.
-        let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-        let taken: Option<Id> = self.tx.row(&sql::IDS_TAKE, &[self.tenant.into(), count.into()]).await?;
-        let Id(first) = taken.ok_or_else(|| corrupt("the tenant"))?;
-        nodes.extend(self.find_nodes(keys).await?);
-        let new: Vec<NodeKey> = keys
-            .iter()
-            .filter(|key| !nodes.contains_key(*key))
-            .zip(first..)
-            .map(|(key, id)| node_key(0, id, key))
-            .collect();
-        self.tx.execute(&sql::NODES_INSERT, &[self.tenant.into(), OF_TENANT.into(), json(&new)]).await?;
-        self.find_nodes(keys).await
+        self.take_turn().await?;
+        if self.tx.dialect() == Dialect::Postgres {
+            // Whoever had the turn may have made them meanwhile.
+            nodes.extend(self.find_nodes(keys).await?);
+        }
+        let new: Vec<&NaturalKey> = keys.iter().filter(|key| !nodes.contains_key(*key)).collect();
+        if new.is_empty() {
+            return Ok(nodes);
+        }
+        let first = self.take_ids(i64::try_from(new.len()).unwrap_or(i64::MAX)).await?;
+        let rows: Vec<NodeKey> = (first..).zip(&new).map(|(id, key)| node_key(0, id, key)).collect();
+        self.tx.execute(&sql::NODES_INSERT, &[self.tenant.into(), OF_TENANT.into(), json(&rows)]).await?;
+        nodes.extend(new.into_iter().cloned().zip(first..));
+        Ok(nodes)
     }
 
     pub(super) async fn find_nodes(&mut self, keys: &[NaturalKey]) -> Result<BTreeMap<NaturalKey, i64>, StoreError> {
@@ -469,7 +491,6 @@ impl RunTx {
     }
 
     async fn write_state(&mut self, id: i64, run: &Run, listed_at: i64, seq: i64) -> Result<(), StoreError> {
-        self.tx.execute(&sql::RUN_STATE_CLOSE, &[self.tenant.into(), id.into(), seq.into()]).await?;
         let args = [
             self.tenant.into(),
             id.into(),
@@ -530,7 +551,9 @@ impl RunTx {
             return Ok(());
         }
         let place = [self.tenant.into(), id.into(), seq.into()];
-        self.tx.execute(&sql::RUN_APPROVALS_CLOSE, &[&place[..], &[json(&ended)]].concat()).await?;
+        if before.is_some() {
+            self.tx.execute(&sql::RUN_APPROVALS_CLOSE, &[&place[..], &[json(&ended)]].concat()).await?;
+        }
         if !rows.is_empty() {
             self.tx.execute(&sql::RUN_APPROVALS_INSERT, &[&place[..], &[json(&rows)]].concat()).await?;
         }

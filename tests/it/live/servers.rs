@@ -11,13 +11,13 @@ use crate::support::db::Database;
 use crate::support::server::{Server, client, file};
 
 /// Limits that do not stand in the way of many subscribers of one principal.
-const CONFIG: &str = r#"
+const CONFIG: &str = r"
 dev_insecure = true
 [limits]
 sockets_per_principal = 2000
 rate_per_minute = 10000000
 in_flight_per_principal = 250
-"#;
+";
 
 /// Some servers of one database.
 pub struct Servers {

@@ -24,6 +24,7 @@ mod plans;
 mod races;
 mod simulation;
 mod story;
+mod turns;
 mod work;
 mod worked_example;
 mod worker_kills;

@@ -74,7 +74,11 @@ const CASES: &[Case] = &[
     case!("the next listing is found", snapshots, ["WriteTx::insert_snapshot", "WriteTx::next_snapshots"]),
     case!("what a listing omitted comes in pages", omissions, ["WriteTx::omitted"]),
     case!("the quarantine keeps an item once", quarantine, ["WriteTx::quarantined", "WriteTx::quarantine_size"]),
-    case!("a run is locked, changed and read as of each commit", runs, ["Store::write_run", "Store::due_runs"]),
+    case!(
+        "a run is locked, changed and read as of each commit",
+        runs,
+        ["Store::write_run", "Store::due_runs", "Store::commands"]
+    ),
     case!(
         "a lease holds until it is over, whatever comes late",
         leases,
@@ -92,7 +96,7 @@ const CASES: &[Case] = &[
             "Store::wakes"
         ]
     ),
-    case!("what is reported of a run is kept, and read as of each commit", imports, ["Store::write_run"]),
+    case!("what is reported of a run is kept, and read as of each commit", imports, ["Store::write_reports"]),
     case!("an item in quarantine has the reason of its last refusal", refusals, ["WriteTx::quarantine_reasons"]),
     case!("a finding that changes while it stands is one", finding_rows, ["WriteTx::apply"]),
     case!("the index has the words of all contents", index, ["WriteTx::check_index"]),
@@ -297,6 +301,16 @@ fn entry(kind: &'static str, identity: &str) -> Entry {
 
 async fn ids(on: On) {
     let mut all = Vec::new();
+    // As another process has it.
+    let other = On { store: Store::open(&on.url, false).await.unwrap(), ..on.clone() };
+    for on in [&on, &other, &on, &other] {
+        let mut tx = on.write().await;
+        for _ in 0..300 {
+            all.push(tx.id().await.unwrap());
+        }
+        tx.commit().await.unwrap();
+    }
+    other.store.close().await;
     for _ in 0..2 {
         let mut tx = on.write().await;
         for _ in 0..5000 {
@@ -913,7 +927,9 @@ async fn runs(on: On) {
         request_digest: Digest::of_bytes(b"one"),
         source: None,
     };
+    let commands = on.store.commands();
     let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    assert_eq!(on.store.commands(), commands + 1);
     let Creation::Made(id) = tx.insert(&new, 5).await.unwrap() else { panic!("it was not made") };
     let (run, effects) = Run::create(&plan, &plan.hash(), 5);
     let edge = RunEdge {
@@ -993,7 +1009,9 @@ async fn imports(on: On) {
     let first = reported(2, &["a", "b"]);
     let mut before = run_of(&first, &known);
     let plan = grown(None, first.state.as_ref(), &mut before);
-    let mut tx = on.store.write_run(&on.tenant).await.unwrap();
+    let commands = on.store.commands();
+    let mut tx = on.store.write_reports(&on.tenant).await.unwrap();
+    assert_eq!(on.store.commands(), commands, "nobody waits for it");
     assert!(tx.lock_import("e").await.unwrap().is_none());
     let new = NewRun {
         run_id: "e",
