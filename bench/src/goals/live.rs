@@ -412,6 +412,7 @@ async fn idle_on(bench: &Bench, kind: Kind) -> Result<Line> {
         figure(median(&limit[1]))
     );
     line.data = json!({"system": system, "limit": limit});
+    line.noisy = few(&system[0]);
     eprintln!("  G11 {}: {} KB", line.what, figure(line.value));
     Ok(line)
 }
@@ -435,6 +436,11 @@ async fn footprint(mut fan: Fan<'_>, subscribers: usize, found: &mut [Vec<f64>; 
 async fn settled(process: &Process) -> u64 {
     tokio::time::sleep(Duration::from_secs(1)).await;
     process.memory().0
+}
+
+/// Why a median of so few repetitions proves nothing, if so.
+fn few(repetitions: &[f64]) -> Option<String> {
+    (repetitions.len() < 5).then(|| format!("only {} repetitions", repetitions.len()))
 }
 
 /// G12: Postgres alone can have a second server.
@@ -590,6 +596,7 @@ async fn following(bench: &Bench) -> Result<Line> {
     let mut line = Line::figure("G12", what, "ms", Some(Target::AtMost(10.0)), median(&p99));
     line.range = bounds(&p99);
     line.detail = format!("p50 {} ms, largest {} ms", figure(median(&p50)), figure(bounds(&most).1));
+    line.noisy = few(&p99);
     line.data = json!({"p50": p50, "p99": p99, "largest": most});
     eprintln!("  G12 {}: {} ms", line.what, figure(line.value));
     Ok(line)
