@@ -10,6 +10,7 @@ mod measure;
 mod process;
 mod rows;
 mod store;
+mod subscriber;
 mod twin;
 
 use std::path::{Path, PathBuf};
@@ -90,6 +91,9 @@ enum Command {
         /// The database, as the product is given it.
         database: String,
     },
+    /// Serves the raw twin of the fan-out goals; started by the harness itself.
+    #[command(hide = true)]
+    Broadcast,
 }
 
 /// What every goal needs.
@@ -149,6 +153,7 @@ async fn main() -> Result<()> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().context("bench/ is in the repository")?.to_owned();
     match &arguments.command {
         Some(Command::Twin { database }) => return twin::serve(database).await,
+        Some(Command::Broadcast) => return twin::broadcast::serve().await,
         Some(Command::Generate { records }) => return store::generate(*records),
         _ => {}
     }

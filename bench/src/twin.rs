@@ -3,6 +3,7 @@
 //! answers the GraphQL queries of [`crate::goals`], always as of the latest commit, and does nothing else: no
 //! authentication, no limits, no GraphQL.
 
+pub mod broadcast;
 mod lineage;
 
 use std::borrow::Cow;

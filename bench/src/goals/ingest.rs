@@ -15,7 +15,7 @@ use crate::process::{Process, check_summary, feed, own_cpu};
 use crate::rows;
 
 /// Concurrent senders.
-const SENDERS: usize = 64;
+pub(super) const SENDERS: usize = 64;
 /// Records a transaction of the raw twin.
 const BATCH: [usize; 2] = [1_000, 100];
 
@@ -101,7 +101,8 @@ async fn fill(bench: &Bench, database: &Database, calls: &Arc<[Call]>, events: u
     Ok((server, sample))
 }
 
-async fn send(server: &Process, database: &Database, calls: &Arc<[Call]>, events: usize) -> Result<Sample> {
+/// Sends all bodies by [`SENDERS`] clients.
+pub(super) async fn send(server: &Process, database: &Database, calls: &Arc<[Call]>, events: usize) -> Result<Sample> {
     let (cpu, database_cpu) = (server.cpu(), database.cpu().await?);
     let load = closed_loop(&server.host, calls, SENDERS, Until::Sent).await?;
     let database_cpu = database.cpu().await? - database_cpu;

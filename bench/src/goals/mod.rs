@@ -2,6 +2,7 @@
 
 mod ingest;
 mod lineage;
+mod live;
 mod peer;
 mod read;
 mod scale;
@@ -30,6 +31,9 @@ enum Which {
     Scale,
     Interactive,
     Runs,
+    FanOut,
+    Idle,
+    Replicas,
 }
 
 /// All groups, in the order of a whole run.
@@ -43,10 +47,16 @@ pub const GROUPS: &[Group] = &[
     Group { goals: &["G14"], which: Which::Scale },
     Group { goals: &["G15"], which: Which::Interactive },
     Group { goals: &["RUNS"], which: Which::Runs },
+    Group { goals: &["G9", "G10"], which: Which::FanOut },
+    Group { goals: &["G11"], which: Which::Idle },
+    Group { goals: &["G12"], which: Which::Replicas },
 ];
 
 /// All goals.
-pub const ALL: &[&str] = &["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G13", "G14", "G15", "G16", "G17", "RUNS"];
+pub const ALL: &[&str] = &[
+    "G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12", "G13", "G14", "G15", "G16", "G17",
+    "RUNS",
+];
 
 /// Measures some goals of a group.
 pub async fn run(group: &Group, bench: &Bench, asked: &[&str]) -> Result<Vec<Line>> {
@@ -60,6 +70,9 @@ pub async fn run(group: &Group, bench: &Bench, asked: &[&str]) -> Result<Vec<Lin
         Which::Scale => scale::run(bench).await,
         Which::Interactive => work::interactive(bench).await,
         Which::Runs => work::runs(bench).await,
+        Which::FanOut => live::fan_out(bench, asked).await,
+        Which::Idle => live::idle(bench).await,
+        Which::Replicas => live::replicas(bench).await,
     }
 }
 

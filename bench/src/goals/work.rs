@@ -26,9 +26,12 @@ const CREATORS: usize = 16;
 /// Senders of ingest beside the interactive commands.
 const SENDERS: usize = 8;
 
-const CREATE: &str = "mutation ($input: CreateRunInput!) { createRun(input: $input) { __typename
+/// Creates a run.
+pub(super) const CREATE: &str = "mutation ($input: CreateRunInput!) { createRun(input: $input) { __typename
     ... on CreateRunSuccess { run { planHash } } } }";
-const CLAIM: &str = "mutation ($input: ClaimStepsInput!) { claimSteps(input: $input) { ... on ClaimStepsSuccess {
+/// Claims steps.
+pub(super) const CLAIM: &str =
+    "mutation ($input: ClaimStepsInput!) { claimSteps(input: $input) { ... on ClaimStepsSuccess {
     leases { token runId stepId uses with attempt leaseSeconds } } } }";
 const COMPLETE: &str = "mutation ($input: CompleteStepInput!) { completeStep(input: $input) { __typename } }";
 /// All that is told of a run but its numbers and its name.
@@ -44,7 +47,8 @@ const RUN_ID: &str = "query ($run: String!) { run(runId: $run) { id } }";
 const AROUND: &str = "query ($node: ID!) { lineage(node: $node, depth: 1) { nodes { kind name } } }";
 const DECIDE: &str = "mutation ($input: DecideApprovalInput!) { decideApproval(input: $input) { __typename } }";
 
-fn manifest(steps: &str) -> String {
+/// A pack of some steps.
+pub(super) fn manifest(steps: &str) -> String {
     format!(
         "apiVersion: stellaops.io/pack.v1\nkind: TaskPack\nmetadata: {{name: bench, version: 1.0.0}}\n\
          spec: {{inputs: [{{name: run, type: boolean, default: true}}], approvals: [{{id: go}}], steps: [{steps}]}}"
@@ -56,7 +60,8 @@ fn working() -> String {
     manifest(&steps.join(", "))
 }
 
-async fn ask(connection: &mut Connection, query: &str, input: Value) -> Result<Value> {
+/// The data of the answer to a mutation.
+pub(super) async fn ask(connection: &mut Connection, query: &str, input: Value) -> Result<Value> {
     let answer = connection.post(&Call::graphql(query, &json!({"input": input}))).await?;
     let answer: Value = serde_json::from_slice(&answer)?;
     ensure!(answer.get("errors").is_none(), "{answer}");
