@@ -29,7 +29,7 @@ use super::snapshot::{SnapshotScope, close_omitted};
 pub struct WriterLimits {
     /// How many requests may wait.
     pub queue: usize,
-    /// How many items go into one transaction. While commands come, the writer takes fewer: see [`Pace`].
+    /// How many items go into one transaction. While commands come, the writer takes fewer.
     pub batch: usize,
     /// How long a transaction waits for more requests.
     pub delay: Duration,
